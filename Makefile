@@ -1,0 +1,28 @@
+# The commands a person types. Everything happens in .venv; nothing is installed outside it.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: help pipeline test lint apps bench clean
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+pipeline: .venv/installed  ## install, then run all five parts in order on real data (no account needed)
+	@$(BIN)/python -m wine.pipeline
+
+test: .venv/tested  ## install, then lint and run every test
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	@$(BIN)/python -m pytest
+
+.venv/installed: requirements.txt requirements-daily.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/tested: requirements-test.txt .venv/installed
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@touch $@
+
+clean:  ## remove the environment and everything the pipeline made, the local Hopsworks' data too
+	rm -rf .venv .hopsworks reports model_finder_results

@@ -1,0 +1,30 @@
+"""How the scripts start and how they fail: one clear line, and an exit code that says which."""
+
+import sys
+
+import click
+
+from wine.errors import WineError
+
+
+def run(command):
+    """Run a click command as a program.
+
+    Exit codes: 0 done, 1 something is missing or away (one line says what to do), 2 a value
+    given is wrong, 130 stopped with Ctrl-C. A traceback is a bug of ours.
+    """
+    try:
+        sys.exit(command(standalone_mode=False) or 0)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        _fail(error.format_message(), 2)
+    except WineError as error:
+        _fail(str(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("stopped", 130)
+
+
+def _fail(message, code):
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,185 @@
+"""One way to Hopsworks: a real cluster when ``HOPSWORKS_API_KEY`` is set, else a local server.
+
+The ``hopsworks`` client is used unmodified for both. What it prints on its own account (banners,
+bars, info logging) is kept off the screen; its errors are not. Trouble that passes (a server
+that is away, two writers that collide) is borne for ``WINE_PATIENCE`` seconds, 120 by default:
+all that is written here is keyed by its content, so trying again is safe.
+"""
+
+import contextlib
+import functools
+import io
+import logging
+import os
+import tempfile
+import warnings
+
+import tenacity
+
+from wine.errors import BadInput, WineError
+
+PUBLIC_HOST = "eu-west.cloud.hopsworks.ai"
+
+
+def connect():
+    """Log in and return the Hopsworks project; prints one line that says which it is.
+
+    With ``HOPSWORKS_API_KEY`` (and ``HOPSWORKS_HOST``, ``_PORT``, ``_PROJECT`` as needed) a
+    cluster; without, ``hopsworks_local`` is started as a child process that ends with this one.
+    Raises BadInput when the key or the project is refused, and never falls back to local then;
+    WineError when the host cannot be reached within the patience.
+    """
+    # before the client's import, which would otherwise set the root logger to INFO and draw bars
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    os.environ["TQDM_DISABLE"] = "1"
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    import hopsworks
+
+    settings, where = _settings()
+    try:
+        project = call(hopsworks.login, **settings)
+    except EOFError as error:  # the client asks which project, and nobody is there to answer
+        raise BadInput("this key sees several projects: set HOPSWORKS_PROJECT") from error
+    except Exception as error:
+        raise _explained(error, settings["host"]) from error
+    if project is None:
+        raise BadInput(f"{settings['host']} has no project for this key: create one there first")
+    print(f"Hopsworks: {where}, project {project.name}")
+    return project
+
+
+def call(function, *args, **kwargs):
+    """``function(*args, **kwargs)``, quietly, and again with backoff while trouble passes.
+
+    Raises WineError that names the trouble when it has not passed within the patience; what
+    cannot pass by waiting (a refusal, a missing thing) is raised at once, as the client has it.
+    """
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(is_passing),
+        wait=tenacity.wait_exponential_jitter(initial=0.5, max=15),
+        stop=tenacity.stop_after_delay(patience()),
+        before_sleep=_say_retry,
+        reraise=True,
+    )
+    try:
+        return retrying(_quietly, function, *args, **kwargs)
+    except Exception as error:
+        if is_passing(error):
+            raise WineError(
+                f"Hopsworks did not answer within {patience():g} s "
+                f"({_first_line(error)}): try again later, nothing was lost"
+            ) from error
+        raise
+
+
+def patience():
+    """Seconds for which passing trouble is borne: ``WINE_PATIENCE``, 120 by default."""
+    text = os.environ.get("WINE_PATIENCE", "120")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= 3600:
+        raise BadInput(f"WINE_PATIENCE is {text!r}: give seconds from 0 to 3600")
+    return seconds
+
+
+def is_passing(error):
+    """True when the same call may succeed a little later: no answer, overload, or a collision."""
+    import pyarrow.flight
+    import requests
+    from deltalake.exceptions import CommitFailedError
+    from hopsworks.client.exceptions import RestAPIError
+
+    while error is not None:
+        if isinstance(error, requests.exceptions.SSLError):
+            return False
+        if isinstance(
+            error,
+            requests.ConnectionError
+            | requests.Timeout
+            | CommitFailedError
+            | pyarrow.flight.FlightUnavailableError
+            | pyarrow.flight.FlightTimedOutError,
+        ):
+            return True
+        if isinstance(error, RestAPIError):
+            status = error.response.status_code
+            return status == 429 or (status >= 500 and status != 501)
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _settings():
+    """Arguments for ``hopsworks.login`` and a name for where they lead."""
+    key, host = os.environ.get("HOPSWORKS_API_KEY"), os.environ.get("HOPSWORKS_HOST")
+    # the client's own certificate folder is shared by all processes, and emptied by each at exit
+    certificates = os.environ.get("HOPSWORKS_CERT_FOLDER") or _own_folder()
+    if key:
+        host = host or PUBLIC_HOST
+        return {"host": host, "api_key_value": key, "cert_folder": certificates}, host
+    if host:
+        raise BadInput(
+            f"HOPSWORKS_HOST is {host} but HOPSWORKS_API_KEY is not set: "
+            "set both for a cluster, or neither for the local server"
+        )
+    server = _local_server()
+    settings = {
+        "host": server.env["HOPSWORKS_HOST"],
+        "port": int(server.env["HOPSWORKS_PORT"]),
+        "project": server.env["HOPSWORKS_PROJECT"],
+        "api_key_value": server.env["HOPSWORKS_API_KEY"],
+        "cert_folder": certificates,
+    }
+    return settings, f"local ({os.path.relpath(server.root)})"
+
+
+@functools.cache
+def _local_server():
+    import hopsworks_local
+
+    return hopsworks_local.start()
+
+
+@functools.cache
+def _own_folder():
+    folder = tempfile.TemporaryDirectory(prefix="hopsworks-")
+    _own_folder.folder = folder  # kept alive until the process ends, then removed
+    return folder.name
+
+
+def _quietly(function, *args, **kwargs):
+    with contextlib.redirect_stdout(io.StringIO()):
+        return function(*args, **kwargs)
+
+
+def _say_retry(state):
+    print(
+        f"Hopsworks: {_first_line(state.outcome.exception())}; "
+        f"trying again in {state.next_action.sleep:.0f} s",
+        flush=True,
+    )
+
+
+def _explained(error, host):
+    """The error of a failed login as one line a person can act on."""
+    from hopsworks.client.exceptions import RestAPIError
+
+    cause = error
+    while cause is not None and not isinstance(cause, RestAPIError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, WineError):
+        return error
+    if cause is not None and cause.response.status_code in (401, 403):
+        return BadInput(f"{host} refused the API key: check HOPSWORKS_API_KEY and its scopes")
+    if cause is not None and cause.response.status_code == 404:
+        return BadInput(
+            f"{host} has no project {os.environ.get('HOPSWORKS_PROJECT')!r} for this key: "
+            "check HOPSWORKS_PROJECT"
+        )
+    return WineError(f"could not log in to {host}: {_first_line(error)}")
+
+
+def _first_line(error):
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"[:200]

@@ -1,0 +1,109 @@
+"""The raw wines: read with their checksums, validated, cleaned, near-duplicates found."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from scipy.sparse.csgraph import connected_components
+from sklearn.neighbors import radius_neighbors_graph
+from sklearn.preprocessing import StandardScaler
+
+from wine.columns import GRADES, MEASUREMENTS, NAMES, TYPES
+from wine.errors import BadInput
+
+FOLDER = Path(__file__).parent.parent / "dataset"
+SHA256 = {
+    "winequality-red.csv": "4a402cf041b025d4566d954c3b9ba8635a3a8a01e039005d97d6a710278cf05e",
+    "winequality-white.csv": "76c3f809815c17c07212622f776311faeb31e87610d52c26d87d6e361b169836",
+}
+NEAR = 0.25  # standardised distance under which two wines of a colour count as near-duplicates
+
+
+def read(folder=FOLDER):
+    """UCI's two raw files as one frame of 6,497 wines, exactly as published.
+
+    Columns: ``wine_id`` ("red-0001": colour and raw row), the eleven measurements, ``type``,
+    ``quality``. Raises BadInput, naming the file, when one is missing or its SHA-256 differs.
+    Source: Cortez et al. 2009, UCI Machine Learning Repository, doi 10.24432/C56S3T.
+    """
+    frames = []
+    for file, expected in SHA256.items():
+        path = Path(folder) / file
+        if not path.is_file():
+            raise BadInput(f"{path} is missing: restore it with `git checkout -- dataset`")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            raise BadInput(
+                f"{path} is not UCI's file (its SHA-256 differs): "
+                "restore it with `git checkout -- dataset`"
+            )
+        frame = pd.read_csv(path, sep=";")
+        frame.columns = frame.columns.str.lower().str.replace(" ", "_")
+        colour = path.stem.removeprefix("winequality-")
+        frame["type"] = colour
+        frame["wine_id"] = [f"{colour}-{row:04d}" for row in range(1, len(frame) + 1)]
+        frames.append(frame)
+    wines = pd.concat(frames, ignore_index=True)
+    return wines[["wine_id", *NAMES, "type", "quality"]].astype(dict.fromkeys(NAMES, float))
+
+
+SCHEMA = pa.DataFrameSchema(
+    {
+        "wine_id": pa.Column(str, unique=True),
+        **{
+            column.name: pa.Column(float, pa.Check.in_range(column.low, column.high))
+            for column in MEASUREMENTS
+        },
+        "type": pa.Column(str, pa.Check.isin(TYPES)),
+        "quality": pa.Column("int64", pa.Check.isin(GRADES)),
+    },
+    checks=pa.Check(
+        lambda wines: wines["free_sulfur_dioxide"] <= wines["total_sulfur_dioxide"],
+        error="free_sulfur_dioxide above total_sulfur_dioxide",
+    ),
+)
+
+
+def validate(wines):
+    """The wines, if every column is there, of its type, in its range and never missing.
+
+    Raises BadInput with one line that names the first columns, values and rows at fault.
+    """
+    try:
+        return SCHEMA.validate(wines, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        cases = error.failure_cases
+        lines = [
+            f"{case.column or 'wines'}: {case.check}"
+            + ("" if pd.isna(case.index) else f" (row {case.index}: {case.failure_case})")
+            for case in cases.head(3).itertuples()
+        ]
+        more = f" and {len(cases) - 3} more" if len(cases) > 3 else ""
+        raise BadInput("; ".join(lines) + more) from error
+
+
+def clean(wines):
+    """The wines without exact copies; of each set of copies the first stays.
+
+    1,177 of UCI's rows repeat another of the same colour in all eleven measurements, and every
+    one of them has the same grade: copied records, not wines tasted twice. Left in, copies land
+    on both sides of a split and a model is praised for remembering them.
+    """
+    return wines.drop_duplicates([*NAMES, "type", "quality"]).reset_index(drop=True)
+
+
+def near_duplicate_groups(wines, near=NEAR):
+    """Group number of every wine, int array of shape (n,), numbered by first appearance.
+
+    Wines of the same type nearer than ``near`` in the eleven standardised measurements
+    (Euclidean distance) are linked; connected components are groups.
+    """
+    if wines.empty:
+        return np.zeros(0, dtype=np.int64)
+    points = StandardScaler().fit_transform(wines[list(NAMES)])
+    # ten standard deviations put the two colours out of each other's reach
+    colour = wines["type"].map({kind: 10.0 * i for i, kind in enumerate(TYPES)}).to_numpy()
+    links = radius_neighbors_graph(np.column_stack([points, colour]), near)
+    _, labels = connected_components(links, directed=False)
+    return pd.factorize(labels)[0]

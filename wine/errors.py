@@ -1,0 +1,13 @@
+"""The two ways in which a run can fail that a person can mend."""
+
+
+class WineError(Exception):
+    """Something a person can mend: the message says what is wrong and what to do next."""
+
+    exit_code = 1
+
+
+class BadInput(WineError):
+    """A value given to us is wrong: an option, a variable, a file."""
+
+    exit_code = 2

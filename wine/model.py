@@ -1,0 +1,82 @@
+"""The folder a registered model consists of, and how it is used.
+
+``model.joblib`` (a fitted pipeline: raw columns in, expected grade out), ``spec.json`` (all that
+is needed to serve and explain it) and ``wines.csv`` (the real wines, to show neighbours and to
+measure drift against). The folder is the only contract between training and serving.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import joblib
+import numpy as np
+
+from wine.columns import FEATURES
+from wine.decoding import decode, probabilities
+from wine.errors import WineError
+
+NAME = "wine_quality"
+METRIC = "cv_qwk_p1"  # the registry's key; renamed whenever the protocol changes
+FILES = ("model.joblib", "wines.csv")  # checked against spec["sha256"] before use
+
+
+def expected_grade(model, wines):
+    """Expected grade of each wine, float array (n,): a regressor's number, or the mean of a
+    classifier's grades weighted by their probability. ``wines`` has the columns FEATURES."""
+    if hasattr(model, "predict_proba"):
+        return model.predict_proba(wines) @ model.classes_
+    return np.asarray(model.predict(wines), dtype=float)
+
+
+def expected_in_batches(model, wines, *, rows=4096, threads=2):
+    """``expected_grade`` of any number of wines in bounded memory, on ``threads`` threads."""
+    parts = [wines.iloc[start : start + rows] for start in range(0, len(wines), rows)]
+    done = joblib.Parallel(threads, prefer="threads", return_as="generator")(
+        joblib.delayed(expected_grade)(model, part) for part in parts
+    )
+    return np.concatenate([np.empty(0), *done])
+
+
+def save(folder, model, spec, wines):
+    """Write the model folder; ``spec`` gains the files' SHA-256."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    joblib.dump(model, folder / "model.joblib", compress=3)
+    wines.to_csv(folder / "wines.csv", index=False)
+    spec = {**spec, "sha256": {file: _sha256(folder / file) for file in FILES}}
+    (folder / "spec.json").write_text(json.dumps(spec, indent=2) + "\n")
+
+
+def load(folder):
+    """The model and its spec. Checksums are compared before anything is unpickled.
+
+    Raises WineError, naming the file, when one is missing or altered.
+    """
+    folder = Path(folder)
+    for file in ("spec.json", *FILES):
+        if not (folder / file).is_file():
+            raise WineError(f"the model's {file} is missing: run train.ipynb to register it again")
+    try:
+        spec = json.loads((folder / "spec.json").read_text())
+        expected = spec["sha256"]
+    except (ValueError, KeyError) as error:
+        raise WineError("the model's spec.json is damaged: run train.ipynb again") from error
+    for file in FILES:
+        if _sha256(folder / file) != expected.get(file):
+            raise WineError(
+                f"the model's {file} is not the one that was registered (its SHA-256 differs): "
+                "it was not loaded; run train.ipynb to register a new version"
+            )
+    return joblib.load(folder / "model.joblib"), spec
+
+
+def predict(model, spec, wines):
+    """Grade (int), expected grade (float) and probabilities (n, 7) of each wine."""
+    expected = expected_in_batches(model, wines[list(FEATURES)])
+    return decode(expected, spec["cuts"]), expected, probabilities(expected, spec["odds"])
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
