@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from imblearn.over_sampling import SMOTENC
 from imblearn.pipeline import Pipeline as BalancedPipeline
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_regressor
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import (
@@ -43,7 +43,8 @@ class Candidate:
 
     ``complexity`` orders ties (how many things a reader must understand); ``balanced`` says
     that SMOTE runs inside its training fold; ``servable`` that its pickle needs no class of
-    this repository; ``members`` names the candidates it averages; ``quick`` that
+    this repository; ``averageable`` that its expected grade can enter an average (a regressor
+    on the wines as they are); ``members`` names the candidates it averages; ``quick`` that
     ``--quick`` compares it too.
     """
 
@@ -53,6 +54,7 @@ class Candidate:
     quick: bool = False
     balanced: bool = False
     servable: bool = True
+    averageable: bool = False
     members: tuple[str, ...] = ()
 
 
@@ -69,8 +71,8 @@ def encode():
 class OrdinalClassifier(ClassifierMixin, BaseEstimator):
     """A probability for each grade from one binary model per step of the scale.
 
-    "Better than 3?", "better than 4?", ...: Frank & Hall 2001, "A Simple Approach to Ordinal
-    Classification". ``estimator`` is any binary classifier with ``predict_proba``.
+    "Better than 3?", "better than 4?" and so on: Frank & Hall 2001, "A Simple Approach to
+    Ordinal Classification". ``estimator`` is any binary classifier with ``predict_proba``.
     """
 
     def __init__(self, estimator):
@@ -145,6 +147,7 @@ def _model(name, make, complexity, **kinds):
         name,
         lambda: Pipeline([("encode", encode()), ("model", make())]),
         complexity,
+        averageable=is_regressor(make()) and complexity > 0,
         **kinds,
     )
 
@@ -242,7 +245,7 @@ CANDIDATES = (
         4,
         servable=False,
     ),
-    _balanced("kernel ridge", kernel_ridge, 2),
+    _balanced("random forest", random_forest, 2),
     _balanced("extra trees", extra_trees, 2),
     _balanced("xgboost", xgboost, 3),
 )

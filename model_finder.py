@@ -1,0 +1,246 @@
+"""Part 2: find the best model, honestly, and say how sure that is.
+
+Fetches the wines from Hopsworks, cross-validates every candidate of wine/candidates.py under
+protocol P1 on the training part, averages the best few, and writes a leaderboard and the best
+configuration to model_finder_results/ and to Hopsworks (Resources/model_finder).
+
+\b
+  python model_finder.py                    all candidates, two repeats
+  python model_finder.py --quick            a few candidates, one repeat
+  python model_finder.py --only ridge --only "extra trees"
+  python model_finder.py --budget 60 --jobs 4
+
+Ctrl-C leaves a valid leaderboard of what is done; the next run goes on from there.
+"""
+
+import itertools
+import json
+import time
+from pathlib import Path
+
+import click
+import joblib
+import numpy as np
+import pandas as pd
+import sklearn
+import xgboost
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from wine import features, plots
+from wine.candidates import BY_NAME, CANDIDATES, average
+from wine.cli import run
+from wine.connection import connect
+from wine.errors import BadInput, WineError
+from wine.evaluation import PROTOCOL, evaluate, fit_and_predict
+from wine.metrics import HIGHER_IS_BETTER
+from wine.split import FOLDS, REPEATS, folds
+
+RESULTS = Path("model_finder_results")
+BEST_FEW = 4  # the averages are made of this many single models
+CONSOLE = Console()
+
+
+@click.command(help=__doc__)
+@click.option("--quick", is_flag=True, help="A few candidates and one repeat: about half a minute.")
+@click.option("--only", multiple=True, metavar="NAME", help="Compare only these; repeatable.")
+@click.option("--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="Stop after this.")
+@click.option("--jobs", type=click.IntRange(1, 256), default=2, show_default=True)
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Reuse earlier fits.")
+def main(quick, only, budget, jobs, resume):
+    started = time.monotonic()
+    candidates = chosen(quick, only)
+    project = connect()
+    wines = features.read_wines(project.get_feature_store())
+    wines = wines[wines["split"] == "train"].reset_index(drop=True)
+    truth = wines["quality"].to_numpy()
+    fold_numbers = folds(wines, repeats=1 if quick else REPEATS)
+    print(f"{len(wines):,} training wines, {len(candidates)} candidates, "
+          f"{len(fold_numbers)} x {FOLDS} folds, {jobs} jobs")  # fmt: skip
+
+    fits = fit_all(candidates, wines, fold_numbers, budget, jobs, resume)
+    rows = [judge(candidate, fits[candidate.name], truth, fold_numbers)
+            for candidate in candidates if candidate.name in fits]  # fmt: skip
+    rows += averages(rows, truth, fold_numbers)
+    best = pick(rows)
+
+    results = {
+        "protocol": PROTOCOL.format(
+            repeats=len(fold_numbers), folds=FOLDS, part=f"the {len(wines):,} training wines"
+        ),
+        "wines": len(wines),
+        "unfinished": [c.name for c in candidates if c.name not in fits],
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    write(results, rows, best)
+    show(rows, best)
+    features.upload(project, RESULTS.glob("*.*"), "Resources/model_finder")
+    print(f"best: {best['name']} (QWK {best['qwk']:.3f} ± {best['se']['qwk']:.3f}), "
+          f"{results['seconds']:.0f} s, results in {RESULTS}/")  # fmt: skip
+
+
+def chosen(quick, only):
+    """The candidates asked for; BadInput names what is unknown."""
+    unknown = set(only) - {candidate.name for candidate in CANDIDATES}
+    if unknown:
+        names = ", ".join(candidate.name for candidate in CANDIDATES)
+        raise BadInput(f"no candidate {min(unknown)!r}; there are: {names}")
+    return [c for c in CANDIDATES if (c.name in only if only else c.quick or not quick)]
+
+
+def fit_all(candidates, wines, fold_numbers, budget, jobs, resume):
+    """Fit every candidate on every fold; returns {name: {"expected": (repeats, n), ...}}.
+
+    Only candidates with all folds done are returned: with less, nothing can be compared. Fits
+    are kept on disk as they are done, so a run that is stopped loses only those under way.
+    """
+    versions = f"scikit-learn {sklearn.__version__}, xgboost {xgboost.__version__}"
+    memory = joblib.Memory(RESULTS / "fits" / versions, verbose=0)
+    if not resume:
+        memory.clear(warn=False)
+    fit = memory.cache(fit_and_predict)
+    tasks = list(itertools.product(candidates, range(len(fold_numbers)), range(FOLDS)))
+    work = joblib.Parallel(jobs, return_as="generator_unordered")(
+        joblib.delayed(numbered)(task, fit, candidate.make(), wines, fold_numbers[repeat] == fold)
+        for task, (candidate, repeat, fold) in enumerate(tasks)
+    )
+    done, deadline = {}, time.monotonic() + (budget or np.inf)
+    with Progress(
+        TextColumn("fitting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}"), console=CONSOLE,
+    ) as progress:  # fmt: skip
+        bar = progress.add_task("", total=len(tasks))
+        try:
+            for task, result in work:
+                candidate, repeat, fold = tasks[task]
+                done.setdefault(candidate.name, {})[repeat, fold] = result
+                progress.update(bar, advance=1, description=candidate.name)
+                if time.monotonic() > deadline:
+                    CONSOLE.print(f"the budget of {budget:g} s is used up")
+                    break
+        except KeyboardInterrupt:
+            CONSOLE.print("stopped: writing what is done")
+        work.close()
+    return {name: together(parts, fold_numbers) for name, parts in done.items()
+            if len(parts) == fold_numbers.shape[0] * FOLDS}  # fmt: skip
+
+
+def numbered(task, fit, *args):
+    """A fit with its task's number: results come in the order in which they are done."""
+    return task, fit(*args)
+
+
+def together(parts, fold_numbers):
+    """One candidate's folds as a whole: pooled predictions, and what a typical fold costs."""
+    expected = np.empty(fold_numbers.shape)
+    for (repeat, fold), part in parts.items():
+        expected[repeat, fold_numbers[repeat] == fold] = part["expected"]
+    costs = ("fit_seconds", "predict_seconds", "size_bytes")
+    return {"expected": expected} | {
+        cost: float(np.median([part[cost] for part in parts.values()])) for cost in costs
+    }
+
+
+def judge(candidate, fit, truth, fold_numbers):
+    """One row of the leaderboard: metrics as served, their standard errors, and the costs."""
+    metrics, draws = evaluate(truth, fit["expected"], fold_numbers)
+    return {
+        "name": candidate.name,
+        "members": list(candidate.members),
+        "balanced": candidate.balanced,
+        "servable": candidate.servable,
+        "complexity": candidate.complexity,
+        **metrics,
+        "se": draws.std(ddof=1).to_dict(),
+        **{cost: fit[cost] for cost in ("fit_seconds", "predict_seconds", "size_bytes")},
+        "expected": fit["expected"],
+        "draws": draws,
+    }
+
+
+def averages(rows, truth, fold_numbers):
+    """Rows for the means of the best few models: every pair, and the first three together.
+
+    The mean of out-of-fold predictions is exactly what the averaged model would predict, so
+    nothing is fitted again.
+    """
+    members = [row for row in rows if BY_NAME[row["name"]].averageable]
+    best = sorted(members, key=lambda row: row["rmse"])[:BEST_FEW]
+    teams = [*itertools.combinations(best, 2)] + ([tuple(best[:3])] if len(best) > 2 else [])
+    return [
+        judge(
+            average(*(row["name"] for row in team)),
+            {"expected": np.mean([row["expected"] for row in team], axis=0)}
+            | {
+                cost: sum(row[cost] for row in team)
+                for cost in ("fit_seconds", "predict_seconds", "size_bytes")
+            },
+            truth,
+            fold_numbers,
+        )
+        for team in teams
+    ]
+
+
+def pick(rows):
+    """The row to train: among equals the simplest, then the fastest to predict.
+
+    Equal is what lies within one standard error of the difference (paired bootstrap) to the
+    best, first in QWK and then, among those, in RMSE: the one-standard-error rule (Breiman et
+    al. 1984). Comparing the same wines makes the difference far surer than either figure.
+    """
+    equal = [row for row in rows if row["servable"]]
+    if not equal:
+        raise WineError("no candidate was finished: give a larger --budget")
+    for metric in ("qwk", "rmse"):
+        better = max if HIGHER_IS_BETTER[metric] else min
+        best = better(equal, key=lambda row: row[metric])
+        equal = [
+            row for row in equal
+            if abs(row[metric] - best[metric]) <= (row["draws"] - best["draws"])[metric].std(ddof=1)
+        ]  # fmt: skip
+    return min(equal, key=lambda row: (row["complexity"], row["predict_seconds"]))
+
+
+def write(results, rows, best):
+    """leaderboard.json, .csv and .png, and best.json; each replaced in one step."""
+    RESULTS.mkdir(exist_ok=True)
+    ranked = sorted(rows, key=lambda row: -row["qwk"])
+    plain = [{k: v for k, v in row.items() if k not in ("expected", "draws")} for row in ranked]
+    chosen_row = next(row for row in plain if row["name"] == best["name"])
+    replace("leaderboard.json", json.dumps({**results, "rows": plain}, indent=2) + "\n")
+    replace("best.json", json.dumps({**results, **chosen_row}, indent=2) + "\n")
+    table = pd.json_normalize(plain).drop(columns="members")
+    replace("leaderboard.csv", table.to_csv(index=False, float_format="%.5g"))
+    plots.leaderboard(plain, best["name"]).savefig(RESULTS / "leaderboard.png")
+
+
+def replace(name, text):
+    """Write a result file so that a reader never sees half of it."""
+    part = RESULTS / f".{name}.part"
+    part.write_text(text)
+    part.replace(RESULTS / name)
+
+
+def show(rows, best):
+    """The leaderboard on the screen, best QWK first, the chosen model marked."""
+    table = Table("", "model", "QWK", "±", "accuracy", "within 1", "RMSE", "fit s", "MB")
+    for row in sorted(rows, key=lambda row: -row["qwk"]):
+        table.add_row(
+            "→" if row is best else "",
+            row["name"],
+            f"{row['qwk']:.3f}",
+            f"{row['se']['qwk']:.3f}",
+            f"{row['accuracy']:.3f}",
+            f"{row['within_one']:.3f}",
+            f"{row['rmse']:.3f}",
+            f"{row['fit_seconds']:.2f}",
+            f"{row['size_bytes'] / 1e6:.1f}",
+            style="bold" if row is best else None,
+        )
+    CONSOLE.print(table)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,90 @@
+"""Protocol P1's cross-validation: every wine predicted by models that did not see it."""
+
+import io
+import time
+
+import joblib
+import numpy as np
+
+from wine.columns import FEATURES
+from wine.decoding import decode, learn_cuts, learn_odds, probabilities
+from wine.metrics import bootstrap, score
+from wine.model import expected_grade
+from wine.split import FOLDS
+
+PROTOCOL = (
+    "P1: copies dropped, near-duplicates kept together, {repeats} x {folds}-fold stratified "
+    "group cross-validation on {part}, pooled out-of-fold predictions, cut points learned "
+    "without the fold they serve"
+)
+
+
+def fit_and_predict(estimator, wines, held_out):
+    """Fit on the wines not held out and predict the others.
+
+    ``held_out`` is a boolean array (n,). Returns a dict: ``expected`` grades of the held-out
+    wines, ``fit_seconds``, ``predict_seconds`` and the fitted model's ``size_bytes`` as saved.
+    """
+    started = time.perf_counter()
+    model = estimator.fit(wines.loc[~held_out, list(FEATURES)], wines["quality"][~held_out])
+    fitted = time.perf_counter()
+    expected = expected_grade(model, wines.loc[held_out, list(FEATURES)])
+    predicted = time.perf_counter()
+    saved = io.BytesIO()
+    joblib.dump(model, saved, compress=3)
+    return {
+        "expected": expected,
+        "fit_seconds": fitted - started,
+        "predict_seconds": predicted - fitted,
+        "size_bytes": saved.tell(),
+    }
+
+
+def out_of_fold(make, wines, fold_numbers, jobs=2):
+    """Out-of-fold expected grades, shape (repeats, n), of models fresh from ``make()``."""
+    places = [(r, f) for r in range(len(fold_numbers)) for f in range(FOLDS)]
+    results = joblib.Parallel(jobs)(
+        joblib.delayed(fit_and_predict)(make(), wines, fold_numbers[r] == f) for r, f in places
+    )
+    expected = np.empty(fold_numbers.shape)
+    for (r, f), result in zip(places, results, strict=True):
+        expected[r, fold_numbers[r] == f] = result["expected"]
+    return expected
+
+
+def serve(truth, expected, fold_numbers, *, accuracy_loss=0.01):
+    """Grades as served, int array (repeats, n): each fold by cut points from the other folds."""
+    served = np.empty(expected.shape, dtype=np.int64)
+    for repeat, held_out in _parts(fold_numbers):
+        cuts = learn_cuts(
+            truth[~held_out], expected[repeat, ~held_out], accuracy_loss=accuracy_loss
+        )
+        served[repeat, held_out] = decode(expected[repeat, held_out], cuts)
+    return served
+
+
+def confidence(truth, expected, fold_numbers):
+    """Probability of every grade, shape (repeats, n, 7): each fold by odds from the others."""
+    chances = np.empty((*expected.shape, 7))
+    for repeat, held_out in _parts(fold_numbers):
+        odds = learn_odds(truth[~held_out], expected[repeat, ~held_out])
+        chances[repeat, held_out] = probabilities(expected[repeat, held_out], odds)
+    return chances
+
+
+def evaluate(truth, expected, fold_numbers, *, repeats=200):
+    """All metrics of P1 as served, and the bootstrap behind their standard errors.
+
+    Returns ``(metrics, draws)``: a dict of floats, and a frame with one row a bootstrap repeat.
+    Draws are the same wines for every call with the same ``truth``, so that the draws of two
+    models can be subtracted (paired bootstrap).
+    """
+    served = serve(truth, expected, fold_numbers)
+    metrics = score(np.tile(truth, len(expected)), served.ravel(), expected.ravel())
+    return metrics, bootstrap(truth, served, expected, repeats=repeats)
+
+
+def _parts(fold_numbers):
+    for repeat in range(len(fold_numbers)):
+        for fold in range(FOLDS):
+            yield repeat, fold_numbers[repeat] == fold
