@@ -1,0 +1,116 @@
+"""A local Hopsworks: a small server that the unmodified `hopsworks` client logs in to.
+
+    import hopsworks, hopsworks_local
+
+    server = hopsworks_local.start()
+    os.environ.update(server.env)
+    project = hopsworks.login()
+
+See README.md for what is supported and how a cluster differs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import IO
+
+__all__ = ["Server", "start"]
+
+START_SECONDS = 60
+
+
+class Server:
+    """A running server: `env` is what the client reads, `stop()` ends it."""
+
+    def __init__(self, process: subprocess.Popen[str], env: dict[str, str]):
+        self.env, self._process = env, process
+
+    @property
+    def url(self) -> str:
+        """The address of the pages."""
+        return f"https://{self.env['HOPSWORKS_HOST']}:{self.env['HOPSWORKS_PORT']}"
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        return self._process.pid
+
+    def stop(self) -> None:
+        """End the server. It ends by itself, too, when this process does, however that ends."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._process.wait()
+        shutil.rmtree(self.env["HOPSWORKS_CERT_FOLDER"], ignore_errors=True)
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+
+def _relay(output: IO[str]) -> None:
+    """Show what the server has to say where this process's user looks (a notebook, too)."""
+    for line in output:
+        print(line, end="", file=sys.stderr, flush=True)
+
+
+def start(
+    root: str | os.PathLike[str] | None = None,
+    project: str | None = None,
+    training_dataset_quota: int | None = None,
+) -> Server:
+    """Start a server as a child process and return when it is ready.
+
+    `root` is the data folder (default: $HOPSWORKS_LOCAL_ROOT or ./.hopsworks); several servers may
+    share one. `project` is the project's name (default: $HOPSWORKS_LOCAL_PROJECT or "local").
+    `training_dataset_quota` refuses more training datasets than that, as some clusters do.
+    RuntimeError says why a server could not start: a damaged data folder, or one of another version.
+    """
+    package = Path(__file__).resolve().parent
+    path = [str(package.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    settings = {"root": root and os.fspath(root), "project": project}
+    process = subprocess.Popen(
+        [sys.executable, "-m", package.name, "child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+    )
+    assert process.stdin and process.stdout and process.stderr
+    process.stdin.write(json.dumps({**settings, "quota": training_dataset_quota}) + "\n")
+    process.stdin.flush()
+    line = process.stdout.readline()
+    if not line:
+        reason = process.stderr.read().strip()
+        process.wait()
+        raise RuntimeError(reason or f"hopsworks_local ended with {process.returncode}")
+    threading.Thread(target=_relay, args=(process.stderr,), daemon=True).start()
+    return Server(process, client_env(**json.loads(line)))
+
+
+def client_env(host: str, port: int, project: str, api_key: str) -> dict[str, str]:
+    """The variables that the client reads, with a certificate folder of their own."""
+    exempt = [os.environ.get(name, "") for name in ("NO_PROXY", "no_proxy")]
+    no_proxy = ",".join(dict.fromkeys([*",".join(exempt).split(","), host, "localhost"])).strip(",")
+    return {
+        "HOPSWORKS_HOST": host,
+        "HOPSWORKS_PORT": str(port),
+        "HOPSWORKS_PROJECT": project,
+        "HOPSWORKS_API_KEY": api_key,
+        "HOPSWORKS_ENGINE": "python",  # otherwise an installed pyspark would be used
+        "HOPSWORKS_HOSTNAME_VERIFICATION": "False",
+        # The client deletes its certificates when it ends; in a shared folder that breaks others.
+        "HOPSWORKS_CERT_FOLDER": tempfile.mkdtemp(prefix="hopsworks-certs-"),
+        # A proxy for HTTPS would be asked even for 127.0.0.1.
+        "NO_PROXY": no_proxy,
+        "no_proxy": no_proxy,
+    }

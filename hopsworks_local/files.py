@@ -1,0 +1,292 @@
+"""The dataset API: the project's files, as plain files below the data folder's `files/`."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+from .protocol import ApiError, Reply, Request, illegal, route, unsupported
+
+MAX_CHUNKS = 10_000
+MAX_LISTING = 10_000
+_TOP_LEVEL = re.compile(r"(?!.*__)(?!.*\.$)[-_a-zA-Z0-9.]{2,88}")
+_RESERVED = ("Projects", "download", "upload", "tags")
+_joining = threading.Lock()
+
+
+def resolve(app: Any, path: str) -> Path:
+    """The place of a project path such as `Resources/a.csv` or `/Projects/local/Resources/a.csv`.
+
+    Nothing leaves the project: `..`, another project, a null byte and links are refused.
+    """
+    parts = [p for p in path.split("/") if p not in ("", ".")]
+    if path.startswith("/Projects/"):
+        if parts[1:2] != [app.project]:
+            raise ApiError(400, 110011, f"There is no dataset {path!r} in this project.")
+        parts = parts[2:]
+    if ".." in parts or "\0" in path or any(len(os.fsencode(p)) > 255 for p in parts):
+        raise ApiError(400, 110011, f"Illegal path {path!r}.")
+    place = app.folder.files
+    for part in parts:
+        place = place / part
+        if place.is_symlink():
+            raise ApiError(400, 110011, f"Illegal path {path!r}: it is a link.")
+    if len(os.fsencode(place)) > 4000:
+        raise ApiError(400, 110011, "The path is too long.")
+    return place
+
+
+def _dataset(app: Any, place: Path) -> Path:
+    """The top-level dataset of a place, which must exist."""
+    if place == app.folder.files:
+        return place
+    top = app.folder.files / place.relative_to(app.folder.files).parts[0]
+    if not top.is_dir():
+        raise ApiError(400, 110011, f"There is no dataset {top.name!r}.")
+    return top
+
+
+def existing(request: Request, path: str) -> Path:
+    """The place of a path that must exist: 110011 without its dataset, 110018 below one."""
+    place = resolve(request.app, path)
+    _dataset(request.app, place)
+    if not place.exists():
+        # The client asks whether a file exists before it uploads it: the moment to forget chunks
+        # that an earlier, interrupted upload of that file left behind.
+        shutil.rmtree(_staged(request.app, place), ignore_errors=True)
+        raise ApiError(400, 110018, f"There is no file or folder {path!r}.")
+    return place
+
+
+def _inode(app: Any, place: Path) -> dict[str, Any]:
+    stat = place.stat()
+    relative = place.relative_to(app.folder.files).as_posix()
+    top = "/" not in relative
+    return {
+        **({"id": stat.st_ino, "name": relative, "datasetType": "DATASET"} if top else {}),
+        "type": "datasetDTO" if top else "inodeDTO",
+        "permission": "EDITABLE" if top else None,
+        "zipState": "NONE",
+        "attributes": {
+            "id": stat.st_ino,
+            "name": place.name,
+            "path": f"/Projects/{app.project}/{relative}",
+            "dir": place.is_dir(),
+            "size": 0 if place.is_dir() else stat.st_size,
+            "owner": app.user["username"],
+            "permission": "rwxrwx---",
+            "modificationTime": int(stat.st_mtime * 1000),
+            "underConstruction": False,
+        },
+    }
+
+
+@route("GET", "dataset")
+@route("GET", "dataset/{path}")
+def get(request: Request, path: str = "") -> Any:
+    """`exists`, `get` and, with action=listing, `list`."""
+    place = existing(request, path)
+    if (request.arg("action") or "stat").lower() != "listing":
+        return _inode(request.app, place) if place != request.app.folder.files else {}
+    if not place.is_dir():
+        raise ApiError(400, 110039, f"{path!r} is not a folder.")
+    found = [p for p in place.iterdir() if not p.is_symlink()]
+    key, _, direction = (request.arg("sort_by") or "ID:asc").partition(":")
+    by_name = key.upper() == "NAME"
+    found.sort(
+        key=lambda p: (p.name.lower(), p.name) if by_name else (p.stat().st_ctime_ns, p.name)
+    )
+    if direction.lower() == "desc":
+        found.reverse()
+    offset = max(request.number("offset", 0) or 0, 0)
+    limit = request.number("limit", MAX_LISTING) or MAX_LISTING
+    if limit < 0:
+        raise illegal("The limit must not be negative.")
+    page = found[offset : offset + min(limit, MAX_LISTING)]
+    return {"count": len(found), "items": [_inode(request.app, p) for p in page]}
+
+
+@route("POST", "dataset/{path}")
+def act(request: Request, path: str) -> Reply:
+    """`mkdir`, `copy` and `move`."""
+    action = (request.arg("action") or "").lower()
+    if action == "create":
+        return _create(request, path)
+    if action in ("copy", "move"):
+        return _transfer(request, path, action)
+    raise unsupported(f"dataset_api.{action or 'post'}()")
+
+
+def _create(request: Request, path: str) -> Reply:
+    app, place = request.app, resolve(request.app, path)
+    if place == app.folder.files:
+        raise ApiError(400, 110011, "A dataset needs a name.")
+    if (request.arg("type") or "DATASET").upper() != "DATASET":
+        raise ApiError(400, 110001, "Only folders of type DATASET can be created.")
+    top_level = place.parent == app.folder.files
+    if top_level and (not _TOP_LEVEL.fullmatch(place.name) or place.name in _RESERVED):
+        raise ApiError(400, 110028, f"Illegal dataset name {place.name!r}.")
+    if not top_level:
+        _dataset(app, place)
+        if not place.parent.is_dir():
+            raise illegal(f"The parent folder of {path!r} does not exist.")
+    try:
+        place.mkdir()
+    except FileExistsError:
+        code = 110012 if top_level else 110047
+        raise ApiError(400, code, f"{path!r} already exists.") from None
+    return Reply(201, _inode(app, place))
+
+
+def _transfer(request: Request, path: str, action: str) -> Reply:
+    source = existing(request, path)
+    target_path = request.arg("destination_path") or ""
+    target = resolve(request.app, target_path)
+    top = _dataset(request.app, target)
+    if source.parent == request.app.folder.files or target in (top, request.app.folder.files):
+        raise ApiError(400, 110011, "A top-level dataset cannot be copied, moved or replaced.")
+    if target.exists():
+        raise ApiError(400, 110012, f"{target_path!r} already exists.")
+    if not target.parent.is_dir() or source in target.parents:
+        raise illegal(f"The folder of {target_path!r} does not exist, or is inside its source.")
+    if action == "move":
+        os.rename(source, target)
+        return Reply(204)
+    # Copied aside first: a kill leaves no half copy under the target's name.
+    aside = request.app.folder.staging / uuid.uuid4().hex
+    shutil.copytree(source, aside) if source.is_dir() else shutil.copyfile(source, aside)
+    os.rename(aside, target)
+    return Reply(204)
+
+
+@route("DELETE", "dataset/{path}")
+def remove(request: Request, path: str) -> Reply:
+    """`remove`. A missing path below an existing dataset is no error."""
+    if (request.arg("action") or "").lower() == "unshare":
+        raise unsupported("dataset_api.unshare()")
+    app, place = request.app, resolve(request.app, path)
+    _dataset(app, place)
+    if place == app.folder.files:
+        raise ApiError(400, 110011, "The project itself cannot be removed.")
+    # Renamed first, so that it is gone at once and wholly, whatever is killed.
+    aside = app.folder.staging / uuid.uuid4().hex
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(place, aside)
+        shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+    return Reply(204)
+
+
+@route("GET", "dataset/download/with_auth/{path}")
+def download(request: Request, path: str) -> Reply:
+    """`download` and `read_content`, streamed."""
+    place = existing(request, path)
+    if not place.is_file():
+        raise ApiError(400, 110038, f"{path!r} is a folder.")
+    stream = place.open("rb")
+    size = os.fstat(stream.fileno()).st_size
+    return Reply(200, stream=stream, size=size, content_type="application/octet-stream")
+
+
+# -- uploads ---------------------------------------------------------------------------------------
+
+
+def _multipart(request: Request) -> dict[str, bytes]:
+    """The fields of a multipart/form-data body; the file's content is under `file`."""
+    found = re.search(r'boundary="?([^";,\s]{1,200})"?', request.content_type)
+    if "multipart/form-data" not in request.content_type or not found:
+        raise ApiError(415, 120004, "An upload must be multipart/form-data with a boundary.")
+    delimiter = b"\r\n--" + found[1].encode()
+    parts = (b"\r\n" + request.body).split(delimiter)
+    if len(parts) < 3 or parts[-1].strip() != b"--" or len(parts) > 100:
+        raise ApiError(400, 110042, "The multipart body is malformed.")
+    fields = {}
+    for part in parts[1:-1]:
+        header, separator, content = part.partition(b"\r\n\r\n")
+        name = re.search(rb'name="([^"]*)"', header)
+        if not separator or not name:
+            raise ApiError(400, 110042, "The multipart body is malformed.")
+        fields[name[1].decode("latin-1")] = content
+    return fields
+
+
+@route("POST", "dataset/upload/{path}")
+def upload(request: Request, path: str) -> Any:
+    """One chunk of `upload`. Chunks come in any order, several at once.
+
+    Each is staged; whoever brings the last one joins them and moves the whole into place, so a
+    file is there completely or not at all.
+    """
+    app, fields = request.app, _multipart(request)
+
+    def number(name: str, default: int | None = None) -> int:
+        text = fields.get(name, b"" if default is None else str(default).encode()).decode("latin-1")
+        if not re.fullmatch(r"\d{1,15}", text):
+            raise ApiError(400, 110042, f"The upload field {name} must be a number.")
+        return int(text)
+
+    try:
+        name = fields["flowFilename"].decode()
+        content = fields["file"]
+    except (KeyError, UnicodeDecodeError):
+        raise ApiError(400, 110042, "The upload needs flowFilename and file.") from None
+    chunk, total = number("flowChunkNumber"), max(number("flowTotalChunks"), 1)
+    size = number("flowTotalSize", len(content))
+    if not 1 <= chunk <= total <= MAX_CHUNKS or name in ("", ".", "..") or "/" in name:
+        raise ApiError(400, 110042, "Illegal chunk number, number of chunks or file name.")
+    folder = existing(request, path)
+    if not folder.is_dir() or folder == app.folder.files:
+        raise ApiError(400, 110011, f"{path!r} is not a folder to upload to.")
+    target = resolve(app, f"{path}/{name}")
+    if target.exists():
+        raise ApiError(400, 110012, f"{path}/{name} already exists.")
+    whole = app.folder.staging / uuid.uuid4().hex
+    whole.write_bytes(content)
+    if total == 1:
+        _publish(whole, target, size)
+        return None
+    staged = _staged(app, target) / f"{size}-{total}"
+    staged.mkdir(parents=True, exist_ok=True)
+    os.replace(whole, staged / f"{chunk}.part")
+    chunks = [staged / f"{i}.part" for i in range(1, total + 1)]
+    with _joining:
+        if all(c.exists() for c in chunks):
+            try:
+                _join(chunks, whole)
+                _publish(whole, target, size)
+            finally:
+                shutil.rmtree(staged, ignore_errors=True)
+    return None
+
+
+def _staged(app: Any, target: Path) -> Path:
+    return app.folder.staging / hashlib.sha256(os.fsencode(target)).hexdigest()
+
+
+def _join(chunks: list[Path], whole: Path) -> None:
+    with whole.open("wb") as out:
+        for chunk in chunks:
+            with chunk.open("rb") as part:
+                shutil.copyfileobj(part, out, 2**20)
+
+
+def _publish(whole: Path, target: Path, size: int) -> None:
+    """Give a complete file its name, or refuse; a link, unlike a rename, replaces nothing."""
+    try:
+        if whole.stat().st_size != size:
+            raise ApiError(400, 110043, f"{target.name}: what arrived does not have its size.")
+        with whole.open("rb") as file:
+            os.fsync(file.fileno())
+        os.link(whole, target)
+    except FileExistsError:
+        raise ApiError(400, 110012, f"{target.name} already exists.") from None
+    except FileNotFoundError:
+        raise ApiError(400, 110018, f"The folder of {target.name} is gone.") from None
+    finally:
+        whole.unlink()

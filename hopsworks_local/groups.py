@@ -1,0 +1,427 @@
+"""Feature groups: their metadata here, their rows in Delta tables that the client itself writes."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+from datetime import datetime, timezone
+from typing import Any
+
+from .protocol import ApiError, Reply, Request, illegal, route, take, unsupported
+from .state import Entity, Exists
+
+STORE_ID = 1
+MAX_DESCRIPTION = 256
+EVENT_TIME_TYPES = ("timestamp", "date", "bigint")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_PRIMITIVE = re.compile(
+    r"tinyint|smallint|int|bigint|float|double|decimal\(\d{1,2},\s*\d{1,2}\)|"
+    r"timestamp|boolean|string|date|binary"
+)
+_NESTED = re.compile(r"(array|map|struct|uniontype)<.+>", re.DOTALL)
+STATISTICS_DEFAULT = {
+    "enabled": True,
+    "histograms": False,
+    "correlations": False,
+    "exactUniqueness": False,
+    "columns": [],
+}
+# Fields of a feature group that only mean something with a service this server does not have.
+_UNSUPPORTED_FIELDS = {
+    "embeddingIndex": "create_feature_group(embedding_index=...)",
+    "expectationSuite": "create_feature_group(expectation_suite=...)",
+    "location": "create_feature_group(path=...)",
+    "transformationFunctions": "create_feature_group(transformation_functions=...)",
+    "parents": "create_feature_group(parents=...)",
+    "ttl": "create_feature_group(ttl=...)",
+    "ttlEnabled": "create_feature_group(ttl_enabled=True)",
+    "sinkEnabled": "create_feature_group(sink_enabled=True)",
+    "partitionedBy": "create_feature_group(partitioned_by=...)",
+    "zorderBy": "create_feature_group(zorder_by=...)",
+    "clusteredBy": "create_feature_group(clustered_by=...)",
+    "sortOrder": "create_feature_group(sort_order=...)",
+    "bucketIndex": "create_feature_group(bucket_index=...)",
+    "notificationTopicName": "create_feature_group(notification_topic_name=...)",
+    "onlineConfig": "create_feature_group(online_config=...)",
+}
+
+
+def check_name(name: str, code: int = 270091, what: str = "name") -> str:
+    """Hopsworks' rule for feature groups, views, features, splits and prefixes."""
+    if not _NAME.fullmatch(name):
+        raise ApiError(
+            400,
+            code,
+            f"Illegal {what} {name!r}: 1 to 63 characters, a-z, 0-9 and _, a lower-case letter "
+            "first.",
+        )
+    return name
+
+
+def check_description(text: str, code: int = 270092) -> str:
+    """Descriptions of groups, views and features hold at most 256 characters."""
+    if len(text) > MAX_DESCRIPTION:
+        raise ApiError(
+            400, code, f"The description has {len(text)} characters; {MAX_DESCRIPTION} are allowed."
+        )
+    return text
+
+
+def check_version(version: int | None, code: int) -> int | None:
+    """Versions count from 1."""
+    if version is not None and version < 1:
+        raise ApiError(400, code, f"Illegal version {version}: it must be a positive integer.")
+    return version
+
+
+def group_by_id(request: Request, id: int) -> Entity:
+    """The feature group of that id, or 404."""
+    found = request.app.folder.by_id("featuregroup", id)
+    if not found:
+        raise ApiError(404, 270009, f"There is no feature group with id {id}.")
+    return found
+
+
+def location(app: Any, group: Entity) -> str:
+    """The folder of the Delta table. It is stored relative, so a data folder can be moved."""
+    return str(app.folder.tables / group.doc["table"])
+
+
+def iso(created: int) -> str:
+    """Milliseconds since 1970 as the backend writes a date."""
+    return datetime.fromtimestamp(created / 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def short(app: Any, group: Entity) -> dict[str, Any]:
+    """The form in which a feature group appears inside features and serving keys."""
+    return {
+        "type": "featuregroupDTO",
+        "id": group.id,
+        "name": group.name,
+        "version": group.version,
+        "featurestoreId": STORE_ID,
+        "featurestoreName": f"{app.project}_featurestore",
+        "onlineEnabled": False,
+        "timeTravelFormat": "DELTA",
+        "deprecated": group.doc.get("deprecated", False),
+        "spine": False,
+    }
+
+
+def full(app: Any, group: Entity) -> dict[str, Any]:
+    """The whole feature group, as a GET answers it.
+
+    `location` is a local path and the storage connector claims S3 without credentials: that is
+    what makes the unmodified client write its Delta table straight to that path.
+    """
+    doc = group.doc
+    features = [{**f, "featureGroupId": group.id} for f in doc["features"]]
+    connector = {
+        "type": "featurestoreS3ConnectorDTO",
+        "storageConnectorType": "S3",
+        "id": 1,
+        "name": "local_folder",
+        "featurestoreId": STORE_ID,
+    }
+    return {
+        **short(app, group),
+        "type": "cachedFeaturegroupDTO",
+        "description": doc["description"],
+        "created": iso(group.created),
+        "creator": app.user,
+        "features": sorted(features, key=lambda f: not f["partition"]),
+        "eventTime": doc["eventTime"],
+        "location": location(app, group),
+        "statisticsConfig": doc["statisticsConfig"],
+        "dataSource": {"storageConnector": connector},
+        "topicName": doc.get("topicName"),
+    }
+
+
+def _read_features(doc: dict[str, Any]) -> list[dict[str, Any]]:
+    features, seen = [], set()
+    for item in take(doc, "features", list, []):
+        name = check_name(take(item, "name", str), 270040, "feature name")
+        kind = take(item, "type", str, "").strip().lower()
+        if not (_PRIMITIVE.fullmatch(kind) or _NESTED.fullmatch(kind)):
+            raise ApiError(400, 270212, f"The feature {name!r} has no valid type: {kind!r}.")
+        if name in seen:
+            raise ApiError(400, 270224, f"The feature {name!r} is there twice.")
+        seen.add(name)
+        if item.get("onDemand"):
+            raise unsupported("An on-demand feature")
+        features.append(
+            {
+                "name": name,
+                "type": kind,
+                "description": check_description(take(item, "description", str, ""), 270041),
+                "primary": take(item, "primary", bool, False),
+                "partition": take(item, "partition", bool, False),
+                "foreign": take(item, "foreign", bool, False),
+                "hudiPrecombineKey": False,
+                "defaultValue": take(item, "defaultValue", str, None),
+                # `onlineType` is left out on purpose: given back for an offline group, it makes
+                # the client refuse longer texts that a cluster accepts.
+            }
+        )
+    return features
+
+
+def _check_event_time(event_time: str | None, features: list[dict[str, Any]]) -> None:
+    if event_time is None:
+        return
+    kinds = {f["name"]: f["type"] for f in features}
+    if event_time not in kinds:
+        raise ApiError(400, 270172, f"The event time {event_time!r} is not a feature.")
+    if kinds[event_time] not in EVENT_TIME_TYPES:
+        raise ApiError(
+            400,
+            270171,
+            f"The event time {event_time!r} is of type {kinds[event_time]}; it must be "
+            f"{', '.join(EVENT_TIME_TYPES[:-1])} or {EVENT_TIME_TYPES[-1]}.",
+        )
+
+
+def _statistics_config(doc: dict[str, Any], features: list[dict[str, Any]]) -> dict[str, Any]:
+    given = take(doc, "statisticsConfig", dict, {})
+    config = {k: take(given, k, type(v), v) for k, v in STATISTICS_DEFAULT.items()}
+    for column in config["columns"]:
+        if column not in {f["name"] for f in features}:
+            raise ApiError(400, 270108, f"The statistics column {column!r} is not a feature.")
+    return config
+
+
+@route("POST", "featuregroups")
+def create(request: Request) -> Reply:
+    """`FeatureGroup.save`, and the first `insert` into a new group."""
+    app, doc = request.app, request.json()
+    name = check_name(take(doc, "name", str))
+    version = check_version(take(doc, "version", int, None), 270059)
+    kind = take(doc, "type", str, "cachedFeaturegroupDTO")
+    if kind not in ("cachedFeaturegroupDTO", "streamFeatureGroupDTO"):
+        raise unsupported("An external feature group or spine group (create_external_...)")
+    for key, call in _UNSUPPORTED_FIELDS.items():
+        if doc.get(key):
+            raise unsupported(call)
+    if any((take(doc, "dataSource", dict, {})).values()):
+        raise unsupported("create_feature_group(data_source=...) or (storage_connector=...)")
+    travel = (take(doc, "timeTravelFormat", str, "NONE") or "NONE").upper()
+    stream = kind == "streamFeatureGroupDTO"
+    features = _read_features(doc)
+    keyed = any(f["primary"] for f in features)
+    if (stream or travel == "HUDI") and not keyed:
+        raise ApiError(400, 270121, "A stream or HUDI feature group needs a primary key.")
+    if travel not in ("DELTA", "HUDI"):
+        raise unsupported(f"create_feature_group(time_travel_format={travel!r})")
+    for feature in features:
+        if feature["defaultValue"] is not None:
+            raise ApiError(400, 270132, "A default value cannot be given at creation.")
+    event_time = take(doc, "eventTime", str, None)
+    _check_event_time(event_time, features)
+    stored = {
+        "description": check_description(take(doc, "description", str, "")),
+        "features": features,
+        "eventTime": event_time,
+        "statisticsConfig": _statistics_config(doc, features),
+        "topicName": take(doc, "topicName", str, None),
+        "table": f"{name}-{secrets.token_hex(8)}",
+    }
+    try:
+        group = app.folder.add("featuregroup", name, version, stored)
+    except Exists:
+        raise ApiError(
+            400, 270089, f"The feature group {name!r} version {version} already exists."
+        ) from None
+    label = f"Feature group {name} version {group.version}"
+    if stream or travel == "HUDI":
+        app.warn(f"{label}: stream/HUDI is not supported locally; it is a plain Delta group.")
+    if doc.get("onlineEnabled"):
+        app.warn(f"{label}: online_enabled is not supported locally; the group is offline only.")
+    if not keyed and event_time is None:
+        app.warn(f"{label} has no primary key and no event time: a second insert will fail.")
+    return Reply(201, full(app, group))
+
+
+@route("GET", "featuregroups")
+def list_groups(request: Request) -> Any:
+    """`FeatureStore.get_feature_groups()`."""
+    items = [full(request.app, g) for g in request.app.folder.all("featuregroup")]
+    return {"count": len(items), "items": items}
+
+
+@route("GET", "featuregroups/{id:int}")
+def get_by_id(request: Request, id: int) -> Any:
+    """`FeatureStore.get_feature_group` by id, used when a query names a group."""
+    return full(request.app, group_by_id(request, id))
+
+
+@route("GET", "featuregroups/{name}")
+def get_by_name(request: Request, name: str) -> Any:
+    """`get_feature_group(name, version)` and `get_feature_groups(name)`: always a list."""
+    version = request.number("version")
+    found = request.app.folder.versions("featuregroup", name)
+    if version is not None:
+        found = [g for g in found if g.version == version]
+    if not found:
+        raise ApiError(404, 270009, f"There is no feature group {name!r} version {version}.")
+    return [full(request.app, g) for g in found]
+
+
+@route("PUT", "featuregroups/{id:int}")
+def update(request: Request, id: int) -> Any:
+    """`update_description`, `append_features`, `update_feature_description`, deprecation and
+    `update_statistics_config`. Features can only be appended."""
+    app, sent = request.app, request.json()
+    with app.folder.transaction():
+        group = group_by_id(request, id)
+        doc = dict(group.doc)
+        if request.flag("updateMetadata"):
+            for key, call in _UNSUPPORTED_FIELDS.items():
+                if key != "location" and sent.get(key):
+                    raise unsupported(call.replace("create_feature_group", "an update with "))
+            if (text := take(sent, "description", str, None)) is not None:
+                doc["description"] = check_description(text)
+            doc["features"] = _appended(group, _read_features(sent))
+        elif request.flag("updateStatsConfig"):
+            doc["statisticsConfig"] = _statistics_config(sent, doc["features"])
+        elif request.arg("deprecate") is not None:
+            doc["deprecated"] = request.flag("deprecate")
+        else:
+            raise unsupported(f"Updating a feature group with {sorted(request.query)}")
+        app.folder.update(id, doc)
+    return full(app, group_by_id(request, id))
+
+
+def _appended(group: Entity, sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The new list of features: the old ones unchanged but for descriptions, then new ones."""
+    given = {f["name"]: f for f in sent}
+    features = []
+    for old in group.doc["features"]:
+        new = given.pop(old["name"], None)
+        if new is None or any(new[k] != old[k] for k in ("type", "primary", "partition")):
+            raise ApiError(
+                400,
+                270114,
+                f"The feature {old['name']!r} cannot be removed or changed; features can only be "
+                "appended.",
+            )
+        features.append({**old, "description": new["description"] or old["description"]})
+    for new in given.values():
+        if new["primary"] or new["partition"]:
+            raise ApiError(
+                400, 270114, f"The appended feature {new['name']!r} cannot be a key or partition."
+            )
+        features.append(new)
+    return features
+
+
+def views_of(app: Any, id: int) -> list[Entity]:
+    """The feature views whose query reads a group."""
+    return [
+        v
+        for v in app.folder.all("featureview")
+        if id in (v.doc["query"]["group"], *(j["query"]["group"] for j in v.doc["query"]["joins"]))
+    ]
+
+
+@route("DELETE", "featuregroups/{id:int}")
+def delete(request: Request, id: int) -> Any:
+    """`FeatureGroup.delete`. A group that a view reads goes only with `force` or the views."""
+    app = request.app
+    with app.folder.transaction():
+        group = group_by_id(request, id)
+        views = views_of(app, id)
+        if request.flag("deleteFeatureViews"):
+            for view in views:
+                app.folder.remove(view.id)
+        elif views and not request.flag("force"):
+            names = ", ".join(f"{v.name} version {v.version}" for v in views)
+            raise ApiError(
+                400,
+                270009,
+                f"The feature group {group.name!r} version {group.version} is used by the feature "
+                f"view {names}. Delete it with force=True or delete_feature_views=True.",
+            )
+        app.folder.remove(id)
+    shutil.rmtree(location(app, group), ignore_errors=True)
+    return None
+
+
+@route("POST", "featuregroups/{id:int}/clear")
+def clear(request: Request, id: int) -> Any:
+    """What `insert(overwrite=True)` calls first: the rows and the commits go.
+
+    The group moves to a new, still empty folder, so a kill in between leaves the old rows or none.
+    """
+    app = request.app
+    with app.folder.transaction():
+        group = group_by_id(request, id)
+        moved = {**group.doc, "table": f"{group.name}-{secrets.token_hex(8)}"}
+        app.folder.update(id, moved)
+    shutil.rmtree(location(app, group), ignore_errors=True)
+    return full(app, group_by_id(request, id))
+
+
+@route("GET", "featuregroups/{id:int}/expectationsuite")
+def no_expectations(request: Request, id: int) -> Any:
+    """Every insert asks; there never is one, see `create`."""
+    group_by_id(request, id)
+    return {"count": 0, "items": []}
+
+
+def history(app: Any, group: Entity) -> list[dict[str, Any]]:
+    """The commits of a group, newest first, read from the Delta log itself.
+
+    The log is the truth: a client killed between its write and its report loses no commit.
+    """
+    from .queries import open_table
+
+    commits = []
+    for entry in open_table(app, group).history():
+        metrics = entry.get("operationMetrics", {})
+        if entry.get("operation") not in ("WRITE", "MERGE"):
+            continue
+        commits.append(
+            {
+                "commitID": entry["timestamp"],
+                "commitTime": entry["timestamp"],
+                "commitDateString": datetime.fromtimestamp(
+                    entry["timestamp"] / 1000, timezone.utc
+                ).strftime("%Y%m%d%H%M%S%f")[:-3],
+                "rowsInserted": metrics.get(
+                    "num_added_rows", metrics.get("num_target_rows_inserted", 0)
+                ),
+                "rowsUpdated": metrics.get("num_target_rows_updated", 0),
+                "rowsDeleted": metrics.get("num_target_rows_deleted", 0),
+            }
+        )
+    return commits
+
+
+@route("POST", "featuregroups/{id:int}/commits")
+def commit(request: Request, id: int) -> Any:
+    """The client reports what it has just written."""
+    group_by_id(request, id)
+    doc = request.json()
+    committed = take(doc, "commitTime", int, None)
+    return {**doc, "href": request.app.url, "commitID": committed, "commitTime": committed}
+
+
+@route("GET", "featuregroups/{id:int}/commits")
+def commits(request: Request, id: int) -> Any:
+    """`FeatureGroup.commit_details(wallclock_time, limit)`."""
+    from .queries import NoData
+
+    group = group_by_id(request, id)
+    try:
+        found = history(request.app, group)
+    except NoData:
+        found = []
+    bound = re.fullmatch(r"commited_on_ltoeq:(\d{1,18})", request.arg("filter_by") or "")
+    if bound:
+        found = [c for c in found if c["commitTime"] <= int(bound[1])]
+    offset, limit = request.number("offset", 0) or 0, request.number("limit", 20) or 20
+    if offset < 0 or limit < 0:
+        raise illegal("offset and limit must not be negative.")
+    return {"count": len(found), "items": found[offset : offset + limit]}

@@ -1,0 +1,160 @@
+"""What every request shares: errors as Hopsworks words them, routing, typed reading of JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+MAX_JSON_BYTES = 16 * 2**20
+MAX_UPLOAD_BYTES = 128 * 2**20  # one multipart chunk; the client's default chunk is 10 MB
+
+
+class ApiError(Exception):
+    """An answer other than 2xx: HTTP status, Hopsworks error code and the text for the user."""
+
+    def __init__(self, status: int, code: int, message: str):
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+def unsupported(call: str) -> ApiError:
+    """The one honest answer to a call that is not really supported."""
+    return ApiError(501, 120004, f"{call} is not supported by hopsworks_local.")
+
+
+def illegal(message: str) -> ApiError:
+    """What the Java backend makes of an IllegalArgumentException."""
+    return ApiError(422, 120001, message)
+
+
+_REQUIRED: Any = object()
+_JSON_NAMES = {
+    str: "a text",
+    int: "an integer",
+    bool: "a boolean",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def take(doc: Any, key: str, kind: type | tuple[type, ...], default: Any = _REQUIRED) -> Any:
+    """`doc[key]` checked to be of `kind`; absent or null gives `default`, or a 422 without one."""
+    if not isinstance(doc, dict):
+        raise illegal("A JSON object was expected in the request body.")
+    value = doc.get(key)
+    if value is None:
+        if default is _REQUIRED:
+            raise illegal(f"The field {key!r} is missing.")
+        return default
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        names = " or ".join(_JSON_NAMES.get(k, k.__name__) for k in kinds)
+        raise illegal(f"The field {key!r} must be {names}.")
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise illegal(f"The field {key!r} is out of range.")
+    return value
+
+
+def without_nulls(value: Any) -> Any:
+    """The backend leaves null fields out of every answer, at every depth."""
+    if isinstance(value, dict):
+        return {k: without_nulls(v) for k, v in value.items() if v is not None}
+    return [without_nulls(v) for v in value] if isinstance(value, list) else value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+@dataclass
+class Request:
+    """One authorised HTTP request, as the handlers see it."""
+
+    app: Any  # hopsworks_local.server.App; typed loosely to keep the import graph a tree
+    method: str
+    segments: list[str]
+    query: dict[str, list[str]]
+    content_type: str
+    body: bytes = b""
+
+    def json(self) -> Any:
+        """The body as JSON; NaN and Infinity are refused, as the Java backend refuses them."""
+        try:
+            return json.loads(self.body, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as e:
+            raise ApiError(400, 120004, f"The request body is not valid JSON: {e}") from None
+
+    def arg(self, name: str, default: str | None = None) -> str | None:
+        """The last value of a query parameter."""
+        return self.query.get(name, [default])[-1]
+
+    def flag(self, name: str) -> bool:
+        """A boolean query parameter; the client sends Python's `True` and `False`."""
+        return (self.arg(name) or "").lower() == "true"
+
+    def number(self, name: str, default: int | None = None) -> int | None:
+        """An integer query parameter, or a 404 as JAX-RS answers a parameter it cannot convert."""
+        text = self.arg(name)
+        if text is None:
+            return default
+        if not re.fullmatch(r"-?\d{1,18}", text):
+            raise ApiError(404, 120004, f"The query parameter {name!r} must be an integer.")
+        return int(text)
+
+
+@dataclass
+class Reply:
+    """An answer that is not a plain JSON document with status 200."""
+
+    status: int = 200
+    doc: Any = None
+    stream: BinaryIO | None = None
+    size: int = 0
+    content_type: str = "application/json"
+    body: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[..., Any]
+_ROUTES: list[tuple[str, list[str], Handler]] = []
+
+
+def route(method: str, pattern: str) -> Callable[[Handler], Handler]:
+    """Register a handler for paths such as `featuregroups/{id:int}/commits`.
+
+    `{x}` matches one segment, `{x:int}` digits only. The first match wins.
+    """
+
+    def register(handler: Handler) -> Handler:
+        _ROUTES.append((method, pattern.split("/"), handler))
+        return handler
+
+    return register
+
+
+def _match(pattern: list[str], segments: list[str]) -> dict[str, Any] | None:
+    if len(pattern) != len(segments):
+        return None
+    found: dict[str, Any] = {}
+    for expected, actual in zip(pattern, segments, strict=True):
+        if not expected.startswith("{"):
+            if expected != actual:
+                return None
+        elif expected.endswith(":int}"):
+            if not re.fullmatch(r"[0-9]{1,18}", actual):
+                return None
+            found[expected[1:-5]] = int(actual)
+        else:
+            found[expected[1:-1]] = actual
+    return found
+
+
+def find_handler(method: str, segments: list[str]) -> tuple[Handler, dict[str, Any]] | None:
+    """The handler of a request and the values in its path, or None."""
+    for verb, pattern, handler in _ROUTES:
+        if verb == method and (found := _match(pattern, segments)) is not None:
+            return handler, found
+    return None

@@ -1,0 +1,201 @@
+"""The model registry: metadata here, the files of a model under Models/{name}/{version}."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import Any
+
+
+from .protocol import ApiError, Reply, Request, illegal, route, take, unsupported
+from .state import Entity, Exists
+
+_MODELS = "modelregistries/{registry:int}/models"
+_LIMITS = {"description": 1000, "framework": 128, "program": 1000}
+_FRAMEWORKS = ("PYTHON", "SKLEARN", "TENSORFLOW", "TORCH", "LLM")
+
+
+def _check_registry(request: Request, registry: int) -> None:
+    if registry != request.app.project_id:
+        raise ApiError(400, 360006, f"There is no model registry {registry}.")
+    if not (request.app.folder.files / "Models").is_dir():
+        raise ApiError(404, 360008, "The project has no Models dataset.")
+
+
+def model_by_id(request: Request, id: str) -> Entity:
+    """The model version of that id, or 404."""
+    found = None
+    if re.fullmatch(r"[0-9]{1,18}", id):
+        found = request.app.folder.by_id("model", int(id))
+    if not found:
+        raise ApiError(404, 360000, f"There is no model with id {id!r}.")
+    return found
+
+
+def model_dto(app: Any, model: Entity) -> dict[str, Any]:
+    """A model version as a GET answers it."""
+    doc = model.doc
+    return {
+        "type": "modelDTO",
+        "id": model.id,
+        "name": model.name,
+        "version": model.version,
+        "created": model.created,
+        "creator": f"{app.user['firstname']} {app.user['lastname']}",
+        "userFullName": f"{app.user['firstname']} {app.user['lastname']}",
+        "projectName": app.project,
+        "modelRegistryId": app.project_id,
+        **{k: doc[k] for k in ("description", "framework", "program", "metrics")},
+        "trainingDatasetVersion": doc["trainingDatasetVersion"] or 0,
+        **_resources(app, model),
+    }
+
+
+def _resources(app: Any, model: Entity) -> dict[str, str]:
+    """The paths of schema and input example, which the client uploads beside the model's files."""
+    folder = f"Models/{model.name}/{model.version}"
+    found = {"modelSchema": "model_schema.json", "inputExample": "input_example.json"}
+    return {
+        key: f"/Projects/{app.project}/{folder}/{file}"
+        for key, file in found.items()
+        if (app.folder.files / folder / file).is_file()
+    }
+
+
+@route("GET", "modelregistries")
+def registries(request: Request) -> Any:
+    """Asked for a shared registry; there is only the project's own."""
+    app = request.app
+    return {"count": 1, "items": [{"id": app.project_id, "name": app.project}]}
+
+
+@route("PUT", _MODELS + "/{key}")
+def put(request: Request, registry: int, key: str) -> Reply:
+    """The last step of `Model.save`: the files are already uploaded."""
+    _check_registry(request, registry)
+    app, doc = request.app, request.json()
+    name, version = take(doc, "name", str), take(doc, "version", int)
+    if not re.fullmatch(r"[a-zA-Z0-9_]{1,255}", name) or version < 1 or key != f"{name}_{version}":
+        raise illegal(f"Illegal model {key!r}: a-z, A-Z, 0-9 and _, then a version from 1.")
+    texts = {k: take(doc, k, str, None) for k in _LIMITS}
+    for field, limit in _LIMITS.items():
+        if len(texts[field] or "") > limit:
+            raise illegal(f"The {field} has more than {limit} characters.")
+    if texts["framework"] not in (None, *_FRAMEWORKS):
+        raise illegal(f"Unknown framework {texts['framework']!r}.")
+    metrics = take(doc, "metrics", dict, {})
+    for metric in metrics:
+        take(metrics, metric, (int, float))
+    if doc.get("tags"):
+        raise unsupported("create_model(tags=...); use Model.set_tag after saving")
+    if not (app.folder.files / "Models" / name / str(version)).is_dir():
+        raise illegal(f"The folder Models/{name}/{version} does not exist.")
+    view = _read_view(request, doc)
+    dataset = take(doc, "trainingDatasetVersion", int, None)
+    stored = {**texts, "metrics": metrics or None, "view": view, "trainingDatasetVersion": dataset}
+    try:
+        model = app.folder.add("model", name, version, stored)
+    except Exists:
+        raise ApiError(400, 360011, f"The model {name!r} version {version} exists.") from None
+    return Reply(201, model_dto(app, model))
+
+
+def _read_view(request: Request, doc: dict[str, Any]) -> list[Any] | None:
+    """[name, version] of the feature view a model was trained from, for its provenance."""
+    sent = doc.get("featureView")
+    if isinstance(sent, str):
+        sent = Request(**{**vars(request), "body": sent.encode()}).json()
+    if not sent:
+        return None
+    return [take(sent, "name", str), take(sent, "version", int)]
+
+
+@route("PATCH", _MODELS + "/{key}")
+def patch(request: Request, registry: int, key: str) -> Any:
+    """`Model.update_framework`-like changes."""
+    _check_registry(request, registry)
+    raise unsupported("Changing the framework of a saved model")
+
+
+@route("GET", _MODELS + "/{key}")
+def get(request: Request, registry: int, key: str) -> Any:
+    """`ModelRegistry.get_model(name, version)`; the key is `{name}_{version}`."""
+    _check_registry(request, registry)
+    parts = re.fullmatch(r"(.+)_([0-9]{1,9})", key)
+    found = parts and request.app.folder.get("model", parts[1], int(parts[2]))
+    if not found:
+        raise ApiError(404, 360000, f"There is no model {key!r}.")
+    return model_dto(request.app, found)
+
+
+@route("GET", _MODELS)
+def list_models(request: Request, registry: int) -> Any:
+    """`get_models(name)` and `get_best_model(name, metric, direction)`.
+
+    Models without the metric come last in both directions, and `count` ignores the limit.
+    """
+    _check_registry(request, registry)
+    folder = request.app.folder
+    found = folder.all("model")
+    for text in request.query.get("filter_by", []):
+        kind, _, value = text.partition(":")
+        if kind.lower() != "name_eq":
+            raise unsupported(f"Listing models with the filter {kind!r}")
+        found = [m for m in found if m.name == value]
+    if (sort := request.arg("sort_by")) is not None:
+        metric, _, direction = sort.rpartition(":")
+        if direction.lower() not in ("asc", "desc"):
+            raise ApiError(404, 120004, f"Unknown sort order {direction!r}.")
+        found = _sorted(found, metric, direction.lower() == "desc")
+    offset, limit = request.number("offset", 0) or 0, request.number("limit", 0) or 0
+    page = found[max(offset, 0) :][: limit if limit > 0 else None]
+    items = [model_dto(request.app, m) for m in page]
+    return {"count": len(found), "items": items or None}
+
+
+def _sorted(models: list[Entity], metric: str, descending: bool) -> list[Entity]:
+    if metric == "name":
+        return sorted(models, key=lambda m: m.name, reverse=descending)
+    having = [m for m in models if metric in (m.doc["metrics"] or {})]
+    having.sort(key=lambda m: m.doc["metrics"][metric], reverse=descending)
+    return having + [m for m in models if m not in having]
+
+
+@route("DELETE", _MODELS + "/{id}")
+def delete(request: Request, registry: int, id: str) -> Reply:
+    """`Model.delete`: first the entry, then the files, so no entry is ever without its files."""
+    _check_registry(request, registry)
+    model = model_by_id(request, id)
+    request.app.folder.remove(model.id)
+    home = request.app.folder.files / "Models" / model.name
+    shutil.rmtree(home / str(model.version), ignore_errors=True)
+    if home.is_dir() and not any(home.iterdir()):
+        home.rmdir()
+    return Reply(204)
+
+
+@route("GET", _MODELS + "/{id}/provenance/links")
+def provenance(request: Request, registry: int, id: str) -> Any:
+    """`Model.get_feature_view()`: kept only if view and training dataset were given and exist."""
+    from . import views
+
+    _check_registry(request, registry)
+    model, app = model_by_id(request, id), request.app
+    none: dict[str, Any] = {"upstream": [], "downstream": []}
+    view = model.doc["view"] and app.folder.get("featureview", *model.doc["view"])
+    number = model.doc["trainingDatasetVersion"]
+    dataset = view and number and app.folder.get("trainingdataset", view.name, number, view.id)
+    if not dataset:
+        return none
+
+    def node(kind: str, entity: Entity, doc: dict[str, Any], upstream: list[Any]) -> dict[str, Any]:
+        states = dict.fromkeys(("deleted", "shared", "traversed"), False)
+        return {
+            "node": {"artifactType": kind, "artifact": doc, "accessible": True, **states},
+            "upstream": upstream,
+            "downstream": [],
+        }
+
+    parent = node("FEATURE_VIEW", view, views.view_dto(request, view), [])
+    child = views.dataset_dto(request, view, dataset)
+    return {**none, "upstream": [node("TRAINING_DATASET", dataset, child, [parent])]}

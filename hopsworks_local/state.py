@@ -1,0 +1,231 @@
+"""The metadata of one data folder, in SQLite.
+
+A transaction is either wholly in the file or not at all, whatever is killed; several servers may
+share the folder, because SQLite locks it. Tables and files lie beside it as plain folders.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1  # raise it when a data folder of the old form can no longer be read
+DATASETS = ("Jupyter", "Logs", "Models", "Resources")  # what a new project has
+
+_SCHEMA = """
+CREATE TABLE entity (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused: the client caches by id
+    kind TEXT NOT NULL,                    -- featuregroup, featureview, trainingdataset, model
+    owner INTEGER NOT NULL,                -- a training dataset's feature view, else 0
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    created INTEGER NOT NULL,              -- milliseconds since 1970
+    doc TEXT NOT NULL,
+    UNIQUE (kind, owner, name, version)
+);
+CREATE TABLE item (                        -- tags and statistics of an entity
+    entity INTEGER NOT NULL REFERENCES entity ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (entity, kind, name)
+);
+"""
+
+
+class FolderError(RuntimeError):
+    """The data folder cannot be used: damaged, of another version, or not writable."""
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A feature group, feature view, training dataset or model version."""
+
+    id: int
+    kind: str
+    owner: int
+    name: str
+    version: int
+    created: int
+    doc: dict[str, Any]
+
+
+class Exists(Exception):
+    """An entity of this kind, name and version is already there."""
+
+
+class Folder:
+    """One project's data folder: `hopsworks.sqlite`, `tables/`, `files/` and `staging/`."""
+
+    def __init__(self, root: Path, project: str):
+        """Open or create the folder of `project` under `root`; FolderError says what is wrong."""
+        self.path = (root / project).resolve()
+        self.tables, self.files = self.path / "tables", self.path / "files"
+        self.staging = self.path / "staging"
+        self.database = self.path / "hopsworks.sqlite"
+        self._lock = threading.RLock()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+            self._db = sqlite3.connect(
+                self.database, timeout=60, isolation_level=None, check_same_thread=False
+            )
+            self._open()
+            for folder in (self.tables, self.staging, *(self.files / name for name in DATASETS)):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._sweep()
+        except sqlite3.DatabaseError as e:
+            raise FolderError(f"The metadata file {self.database} is damaged: {e}") from e
+        except OSError as e:
+            raise FolderError(f"The data folder {self.path} cannot be used: {e}") from e
+
+    def _open(self) -> None:
+        execute = self._db.execute
+        execute("PRAGMA journal_mode = WAL")
+        execute("PRAGMA synchronous = FULL")
+        execute("PRAGMA foreign_keys = ON")
+        with self.transaction():
+            found = execute("PRAGMA user_version").fetchone()[0]
+            if found == 0 and not execute("SELECT 1 FROM sqlite_master").fetchone():
+                for statement in _SCHEMA.split(";\n"):
+                    execute(statement)
+                # The client caches models under a shared folder by id: start every data folder at
+                # its own random number, so that no two folders ever give out the same id.
+                first = secrets.randbelow(2**31)
+                execute("INSERT INTO sqlite_sequence VALUES ('entity', ?)", (first,))
+                execute(f"PRAGMA user_version = {FORMAT}")
+            elif found != FORMAT:
+                raise FolderError(
+                    f"The data folder {self.path} has format {found}; this version of "
+                    f"hopsworks_local reads format {FORMAT} only."
+                )
+        problem = execute("PRAGMA quick_check(1)").fetchone()[0]
+        if problem != "ok":
+            raise FolderError(f"The metadata file {self.database} is damaged: {problem}")
+
+    def _sweep(self) -> None:
+        """Remove tables that no feature group owns: what a kill during a deletion leaves.
+
+        The row is written before the client can make its folder and removed before the folder is,
+        so a folder without a row is always rubbish. Staged chunks are rubbish after a day.
+        """
+        with self.transaction():
+            owned = {e.doc["table"] for e in self.all("featuregroup")}
+            orphans = [p for p in self.tables.iterdir() if p.name not in owned]
+        stale = [p for p in self.staging.iterdir() if p.stat().st_mtime < time.time() - 86400]
+        for path in orphans + stale:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(True)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block or none of it; nests."""
+        with self._lock:
+            if self._db.in_transaction:
+                yield
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    # -- entities ------------------------------------------------------------------------------
+
+    def _entities(self, where: str, *values: Any) -> list[Entity]:
+        columns = "id, kind, owner, name, version, created, doc"
+        rows = self._rows(f"SELECT {columns} FROM entity WHERE {where} ORDER BY id", *values)
+        try:
+            return [Entity(*row[:6], json.loads(row[6])) for row in rows]
+        except ValueError as e:
+            raise sqlite3.DatabaseError(f"an entry is not JSON ({e})") from e
+
+    def all(self, kind: str, owner: int = 0) -> list[Entity]:
+        """Every entity of a kind, oldest first."""
+        return self._entities("kind = ? AND owner = ?", kind, owner)
+
+    def versions(self, kind: str, name: str, owner: int = 0) -> list[Entity]:
+        """Every version of a name."""
+        return self._entities("kind = ? AND owner = ? AND name = ?", kind, owner, name)
+
+    def get(self, kind: str, name: str, version: int, owner: int = 0) -> Entity | None:
+        """The entity of that name and version, or None."""
+        found = self._entities(
+            "kind = ? AND owner = ? AND name = ? AND version = ?", kind, owner, name, version
+        )
+        return found[0] if found else None
+
+    def by_id(self, kind: str, id: int) -> Entity | None:
+        """The entity of that id, or None."""
+        found = self._entities("kind = ? AND id = ?", kind, id)
+        return found[0] if found else None
+
+    def count(self, kind: str) -> int:
+        """How many entities of a kind there are, whoever owns them."""
+        return self._rows("SELECT count(*) FROM entity WHERE kind = ?", kind)[0][0]
+
+    def add(
+        self, kind: str, name: str, version: int | None, doc: dict[str, Any], owner: int = 0
+    ) -> Entity:
+        """Store a new entity; without a version it gets the highest one left plus one.
+
+        Raises Exists when that name and version are taken.
+        """
+        with self.transaction():
+            if version is None:
+                version = 1 + max((e.version for e in self.versions(kind, name, owner)), default=0)
+            created = time.time_ns() // 1_000_000
+            values = (kind, owner, name, version, created, json.dumps(doc))
+            try:
+                cursor = self._db.execute(
+                    "INSERT INTO entity (kind, owner, name, version, created, doc)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    values,
+                )
+            except sqlite3.IntegrityError:
+                raise Exists from None
+            return Entity(cursor.lastrowid or 0, kind, owner, name, version, created, doc)
+
+    def update(self, id: int, doc: dict[str, Any]) -> None:
+        """Replace the document of an entity."""
+        self._rows("UPDATE entity SET doc = ? WHERE id = ?", json.dumps(doc), id)
+
+    def remove(self, id: int) -> None:
+        """Delete an entity with its tags, its statistics and the entities it owns."""
+        with self.transaction():
+            self._rows("DELETE FROM entity WHERE owner = ? AND owner > 0", id)
+            self._rows("DELETE FROM entity WHERE id = ?", id)
+
+    # -- tags and statistics ---------------------------------------------------------------------
+
+    def items(self, entity: int, kind: str) -> dict[str, Any]:
+        """The tags (or statistics) of an entity, by name."""
+        rows = self._rows(
+            "SELECT name, value FROM item WHERE entity = ? AND kind = ? ORDER BY name", entity, kind
+        )
+        return {name: json.loads(value) for name, value in rows}
+
+    def set_item(self, entity: int, kind: str, name: str, value: Any) -> None:
+        """Attach a tag (or statistics), replacing one of the same name."""
+        text = json.dumps(value)
+        self._rows("INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)", entity, kind, name, text)
+
+    def drop_item(self, entity: int, kind: str, name: str) -> None:
+        """Remove a tag (or statistics), if it is there."""
+        self._rows(
+            "DELETE FROM item WHERE entity = ? AND kind = ? AND name = ?", entity, kind, name
+        )
