@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from imblearn.over_sampling import SMOTENC
 from imblearn.pipeline import Pipeline as BalancedPipeline
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_regressor
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -31,10 +30,10 @@ from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from sklearn.svm import SVR
 from xgboost import XGBRegressor
 
+from wine.balance import smote
 from wine.columns import NAMES, TYPES
 
 SEED = 2009
-SMOTE_NEIGHBOURS = 2  # grade 9 has five wines, and inside a training fold only three
 
 
 @dataclass(frozen=True)
@@ -154,14 +153,13 @@ def _model(name, make, complexity, **kinds):
 
 def _balanced(name, make, complexity):
     """The same with SMOTE between the two: inside a fold, training wines only."""
-    smote = SMOTENC([len(NAMES)], k_neighbors=SMOTE_NEIGHBOURS, random_state=SEED)
     return Candidate(
         f"{name} + SMOTE",
         lambda: BalancedPipeline(
             [
                 ("encode", encode()),
                 ("scale", StandardScaler()),
-                ("balance", clone(smote)),
+                ("balance", smote()),
                 ("model", make()),
             ]
         ),

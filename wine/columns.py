@@ -77,3 +77,15 @@ BY_NAME = {column.name: column for column in MEASUREMENTS}
 TYPES = ("red", "white")
 FEATURES = (*NAMES, "type")  # what a model is given, in this order
 GRADES = tuple(range(3, 10))  # the scale goes from 0 to 10; tasters gave 3 to 9
+
+
+def to_precision(wines):
+    """A copy of the frame with every measurement at the raw files' decimals.
+
+    Free sulphur dioxide is held at or below the total, which rounding could otherwise break.
+    """
+    wines = wines.copy()
+    for column in MEASUREMENTS:
+        wines[column.name] = wines[column.name].round(column.decimals)
+    wines["free_sulfur_dioxide"] = wines[["free_sulfur_dioxide", "total_sulfur_dioxide"]].min(axis=1)
+    return wines

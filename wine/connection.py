@@ -125,6 +125,8 @@ def _settings():
             "set both for a cluster, or neither for the local server"
         )
     server = _local_server()
+    for name in ("NO_PROXY", "no_proxy"):  # or a proxy for HTTPS is asked even for 127.0.0.1
+        os.environ[name] = server.env[name]
     settings = {
         "host": server.env["HOPSWORKS_HOST"],
         "port": int(server.env["HOPSWORKS_PORT"]),
@@ -132,14 +134,14 @@ def _settings():
         "api_key_value": server.env["HOPSWORKS_API_KEY"],
         "cert_folder": certificates,
     }
-    return settings, f"local ({os.path.relpath(server.root)})"
+    return settings, "local, no account needed"
 
 
 @functools.cache
 def _local_server():
     import hopsworks_local
 
-    return hopsworks_local.start()
+    return hopsworks_local.start(project="wine")
 
 
 @functools.cache

@@ -5,7 +5,9 @@ and both come from the data, never from the clock: writing anything twice change
 """
 
 import os
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 from wine.connection import call
 from wine.errors import BadInput, WineError
@@ -91,6 +93,13 @@ def read(store, group):
     return frame.sort_values(group.primary_key, ignore_index=True)
 
 
+def read_from(store, group, column, start):
+    """The rows whose timestamp ``column`` is ``start`` (a date) or later, ordered by key."""
+    feature_group = need(store, group)
+    query = feature_group.filter(feature_group[column] >= f"{start} 00:00:00")
+    return call(query.read).sort_values(group.primary_key, ignore_index=True)
+
+
 def read_wines(store):
     """All wines through the feature view ``wine``, ordered by wine_id: shape (5320, 16).
 
@@ -130,6 +139,37 @@ def training_data(feature_view):
     registered = feature_view.get_last_accessed_training_dataset()
     call(feature_view.delete_training_dataset, training_dataset_version=registered)
     return rows.join(labels)
+
+
+def upload(project, files, folder):
+    """Upload local files to a folder of the project, over files of the same name."""
+    dataset = project.get_dataset_api()
+    make_folder(dataset, folder)
+    for file in files:
+        call(dataset.upload, str(file), folder, overwrite=True)
+
+
+def make_folder(dataset, folder):
+    """Make a folder and those above it: Hopsworks makes one level at a time."""
+    parts = folder.split("/")
+    for depth in range(2, len(parts) + 1):
+        path = "/".join(parts[:depth])
+        if not call(dataset.exists, path):
+            call(dataset.mkdir, path)
+
+
+def exists(project, path):
+    """True when the project has a file or folder of this path."""
+    return call(project.get_dataset_api().exists, path)
+
+
+def download_text(project, path):
+    """The text of a file of the project, or None when it is not there."""
+    if not exists(project, path):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        local = call(project.get_dataset_api().download, path, folder, overwrite=True)
+        return Path(local).read_text()
 
 
 def _stream():

@@ -6,12 +6,10 @@ Sources are wines of the training part only, so that generated wines can be trai
 a near-copy of a test wine among them.
 """
 
-import datetime
-
 import numpy as np
 import pandas as pd
 
-from wine.columns import MEASUREMENTS, NAMES
+from wine.columns import NAMES, to_precision
 from wine.errors import BadInput
 
 RANDOMISE = 0.5  # standard deviations of noise around a drawn wine
@@ -44,7 +42,8 @@ def generate(day, wines):
 
     while True:
         skewed = real[nearest] + SKEW * spread * random.normal(size=len(NAMES))
-        values = _plausible(skewed, real.min(axis=0), real.max(axis=0))
+        bounded = np.clip(skewed, real.min(axis=0), real.max(axis=0))
+        values = to_precision(pd.DataFrame([bounded], columns=list(NAMES))).to_numpy()[0]
         if not (real == values).all(axis=1).any():
             break
     return {
@@ -55,24 +54,3 @@ def generate(day, wines):
         "quality": int(source["quality"]),
         "source_id": source["wine_id"],
     }
-
-
-def _plausible(values, low, high):
-    """Within the observed range, to the raw files' decimals, free <= total sulphur dioxide."""
-    values = np.clip(values, low, high)
-    values = np.array(
-        [round(x, column.decimals) for x, column in zip(values, MEASUREMENTS, strict=True)]
-    )
-    free, total = NAMES.index("free_sulfur_dioxide"), NAMES.index("total_sulfur_dioxide")
-    values[free] = min(values[free], values[total])
-    return values
-
-
-def days_to_fill(today, newest, limit):
-    """The dates from the day after ``newest`` to ``today``, at most the last ``limit``.
-
-    With ``newest`` None (no wine yet) only today.
-    """
-    first = today if newest is None else newest + datetime.timedelta(days=1)
-    first = max(first, today - datetime.timedelta(days=limit - 1))
-    return [first + datetime.timedelta(days=i) for i in range((today - first).days + 1)]

@@ -68,14 +68,29 @@ def score(truth, served, expected=None):
     error = expected - truth
     spread = ((truth - truth.mean()) ** 2).sum()
     return {
-        "qwk": float(qwk_of(counts)),
+        **score_counts(counts),
         "rmse": float(np.sqrt((error**2).mean())),
-        "accuracy": float((truth == served).mean()),
-        "within_one": float((abs(truth - served) <= 1).mean()),
         "macro_f1": float((2 * hits / np.maximum(support + said, 1))[present].mean()),
         "balanced_accuracy": float((hits[present] / support[present]).mean()),
         "mae": float(abs(error).mean()),
         "r2": float(1 - (error**2).sum() / spread) if spread else 0.0,
+    }
+
+
+def score_counts(counts):
+    """The metrics that need counts (7, 7) alone: qwk, accuracy and within_one, as floats.
+
+    Raises ValueError when nothing was counted.
+    """
+    total = counts.sum()
+    if total == 0:
+        raise ValueError("no wines to score")
+    grades = np.arange(len(counts))
+    near = abs(grades[:, None] - grades) <= 1
+    return {
+        "qwk": float(qwk_of(counts)),
+        "accuracy": float(counts.diagonal().sum() / total),
+        "within_one": float(counts[near].sum() / total),
     }
 
 

@@ -13,11 +13,12 @@ import joblib
 import numpy as np
 
 from wine.columns import FEATURES
+from wine.connection import call
 from wine.decoding import decode, probabilities
 from wine.errors import WineError
 
 NAME = "wine_quality"
-METRIC = "cv_qwk_p1"  # the registry's key; renamed whenever the protocol changes
+APPROVED = "approved"  # the metric that says which version is served; see served()
 FILES = ("model.joblib", "wines.csv")  # checked against spec["sha256"] before use
 
 
@@ -69,6 +70,25 @@ def load(folder):
                 "it was not loaded; run train.ipynb to register a new version"
             )
     return joblib.load(folder / "model.joblib"), spec
+
+
+def served(project):
+    """The registered model that is served: the newest version that was approved.
+
+    ``train.ipynb`` approves a version, with its own number as the metric ``approved``, when it
+    is not worse than the one served before. Raises WineError when there is none.
+    """
+    registry = call(project.get_model_registry)
+    best = call(registry.get_best_model, NAME, APPROVED, "max")
+    # versions without the metric sort last, so one can come back even when none was approved
+    if best is None or APPROVED not in best.training_metrics:
+        raise WineError(f"no served model {NAME} in the registry: run train.ipynb first")
+    return best
+
+
+def download(registered, folder):
+    """Download a registered model's files into ``folder`` and return their folder."""
+    return call(registered.download, local_path=str(folder))
 
 
 def predict(model, spec, wines):

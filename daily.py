@@ -1,0 +1,86 @@
+"""Part 4: make the wine of the day and save it to Hopsworks.
+
+Randomises the values of a real wine, finds the nearest real wine and skews that a little. The
+day is the seed: the same date gives the same wine, so running this twice changes nothing.
+
+\b
+  python daily.py                          today (UTC), and the days missed since the last wine
+  python daily.py --date 2026-11-23        this day
+  python daily.py --date 2026-11-23 --days 7   the seven days up to this one
+  python daily.py --dry-run                show the wine, save nothing
+"""
+
+import datetime
+
+import click
+import pandas as pd
+
+from wine import features
+from wine.cli import run
+from wine.columns import MEASUREMENTS
+from wine.connection import connect
+from wine.errors import BadInput
+from wine.generator import generate
+
+MOST_DAYS = 60  # how far back missed days are filled: as long as GitHub keeps a silent schedule
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--date", type=click.DateTime(["%Y-%m-%d"]), help="The last day to make; default today (UTC)."
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1, MOST_DAYS),
+    help="How many days up to then; default: the days missed since the last wine.",
+)
+@click.option("--dry-run", is_flag=True, help="Show the wines, save nothing.")
+def main(date, days, dry_run):
+    today = datetime.datetime.now(datetime.UTC).date()
+    last = date.date() if date else today
+    if last > today:
+        raise BadInput(f"--date {last} has not come yet: today is {today} (UTC)")
+    store = connect().get_feature_store()
+    wines = features.read(store, features.WINE)
+    wines = wines[wines["split"] == "train"]  # a generated wine must never be near a test wine
+
+    window = [last - datetime.timedelta(days=back) for back in reversed(range(MOST_DAYS))]
+    there = days_there(store, window)
+    if days or date:
+        wanted = window[-(days or 1) :]
+    else:
+        wanted = [day for day in window if day > max(there)] if there else [last]
+    missing = [day for day in wanted if day not in there]
+
+    made = pd.DataFrame([generate(day, wines) | {"filed": pd.Timestamp(today)} for day in missing])
+    for wine in made.itertuples():
+        show(wine)
+    if made.empty:
+        print(f"nothing to do: {wanted[-1]} has its wine" if wanted else "nothing to do")
+    elif dry_run:
+        print(f"dry run: {len(made)} made, nothing saved")
+    else:
+        features.write(store, features.DAILY, made)
+        print(f"saved {len(made)} daily wines, the last of {missing[-1]}")
+
+
+def days_there(store, window):
+    """Which days of the window have a wine. Reads the window alone, however long the history."""
+    if features.find(store, features.DAILY) is None:
+        return set()
+    wines = features.read_from(store, features.DAILY, "day", window[0])
+    return {day.date() for day in wines["day"]} & set(window)
+
+
+def show(wine):
+    """One wine as a line of its values with their units."""
+    values = ", ".join(
+        f"{column.label.lower()} {getattr(wine, column.name):.{column.decimals}f}"
+        + (f" {column.unit}" if column.unit else "")
+        for column in MEASUREMENTS
+    )
+    print(f"{wine.wine_id}  {wine.type}, grade {wine.quality} (that of {wine.source_id}): {values}")
+
+
+if __name__ == "__main__":
+    run(main)

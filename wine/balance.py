@@ -1,0 +1,41 @@
+"""Balance of grades with SMOTE: synthetic wines between real ones for the rare grades."""
+
+import numpy as np
+import pandas as pd
+from imblearn.over_sampling import SMOTENC
+from sklearn.preprocessing import StandardScaler
+
+from wine.columns import NAMES, TYPES, to_precision
+
+NEIGHBOURS = 2  # grade 9 has five wines, and inside a training fold only three
+SEED = 2009
+
+
+def smote():
+    """The sampler, for inputs of shape (n, 12): eleven scaled measurements, then the type.
+
+    SMOTENC (Chawla et al. 2002) keeps the type a category: a synthetic wine is red or white.
+    """
+    return SMOTENC([len(NAMES)], k_neighbors=NEIGHBOURS, random_state=SEED)
+
+
+def balance(wines):
+    """The wines and synthetic ones, so that every grade has as many as the commonest.
+
+    Give it training wines only: a synthetic wine is a near-copy of the real ones around it.
+    Returns columns ``row_id`` (a real wine's own id, "smote-00001" for a synthetic one), the
+    measurements at the raw files' decimals, ``type``, ``quality`` and the flag ``synthetic``.
+    Raises ValueError when a grade has fewer wines than SMOTE needs (three).
+    """
+    scaler = StandardScaler().fit(wines[list(NAMES)])
+    points = np.column_stack([scaler.transform(wines[list(NAMES)]), wines["type"].map(TYPES.index)])
+    points, grades = smote().fit_resample(points, wines["quality"])
+    made = len(points) - len(wines)
+    balanced = pd.DataFrame(scaler.inverse_transform(points[:, :-1]), columns=list(NAMES))
+    balanced["type"] = np.array(TYPES)[points[:, -1].astype(int)]
+    balanced["quality"] = np.asarray(grades)
+    balanced["synthetic"] = np.arange(len(balanced)) >= len(wines)
+    balanced.insert(
+        0, "row_id", [*wines["wine_id"], *(f"smote-{i:05d}" for i in range(1, made + 1))]
+    )
+    return to_precision(balanced)
