@@ -32,6 +32,7 @@ from xgboost import XGBRegressor
 
 from wine.balance import smote
 from wine.columns import NAMES, TYPES
+from wine.errors import BadInput
 
 SEED = 2009
 
@@ -97,12 +98,12 @@ class OrdinalClassifier(ClassifierMixin, BaseEstimator):
 def kernel_ridge():
     """Ridge regression in the space of an exponential kernel: a Gaussian process' mean.
 
-    The kernel exp(-distance / 4) lets a wine be judged by wines like it, near ones most, with
+    The kernel exp(-distance / 10) lets a wine be judged by wines like it, near ones most, with
     no smoothness assumed. Unlike a Gaussian process it keeps no n x n matrix (Rasmussen &
     Williams 2006, section 2.2 and 6.2).
     """
     return TransformedTargetRegressor(
-        make_pipeline(StandardScaler(), KernelRidge(kernel=Matern(4, nu=0.5), alpha=0.4)),
+        make_pipeline(StandardScaler(), KernelRidge(kernel=Matern(10, nu=0.5), alpha=0.2)),
         transformer=StandardScaler(),
     )
 
@@ -248,3 +249,14 @@ CANDIDATES = (
     _balanced("xgboost", xgboost, 3),
 )
 BY_NAME = {candidate.name: candidate for candidate in CANDIDATES}
+
+
+def from_result(result):
+    """The candidate of a leaderboard row: by name, or the average of its ``members``.
+
+    Raises BadInput when the row names a candidate that is no longer in the table.
+    """
+    unknown = [name for name in result["members"] or [result["name"]] if name not in BY_NAME]
+    if unknown:
+        raise BadInput(f"best.json names {unknown[0]!r}, no candidate now: run model_finder.py")
+    return average(*result["members"]) if result["members"] else BY_NAME[result["name"]]

@@ -34,6 +34,7 @@ def connect():
     os.environ["TQDM_DISABLE"] = "1"
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", message="Incremented version")  # said at every new model
     import hopsworks
 
     settings, where = _settings()

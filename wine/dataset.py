@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from scipy.sparse.csgraph import connected_components
-from sklearn.neighbors import radius_neighbors_graph
+from sklearn.neighbors import NearestNeighbors, radius_neighbors_graph
 from sklearn.preprocessing import StandardScaler
 
 from wine.columns import GRADES, MEASUREMENTS, NAMES, TYPES
@@ -101,9 +101,24 @@ def near_duplicate_groups(wines, near=NEAR):
     """
     if wines.empty:
         return np.zeros(0, dtype=np.int64)
-    points = StandardScaler().fit_transform(wines[list(NAMES)])
-    # ten standard deviations put the two colours out of each other's reach
-    colour = wines["type"].map({kind: 10.0 * i for i, kind in enumerate(TYPES)}).to_numpy()
-    links = radius_neighbors_graph(np.column_stack([points, colour]), near)
+    points = _points(wines)
+    links = radius_neighbors_graph(points, near)
     _, labels = connected_components(links, directed=False)
     return pd.factorize(labels)[0]
+
+
+def nearest_neighbours(wines):
+    """Distance of each wine to the nearest other of its type, and whether their grades agree.
+
+    Two arrays of shape (n,): standardised Euclidean distance, and booleans.
+    """
+    distances, neighbours = NearestNeighbors(n_neighbors=1).fit(_points(wines)).kneighbors()
+    grades = wines["quality"].to_numpy()
+    return distances[:, 0], grades == grades[neighbours[:, 0]]
+
+
+def _points(wines):
+    """The standardised measurements, with the colours out of each other's reach."""
+    points = StandardScaler().fit_transform(wines[list(NAMES)])
+    colour = 10.0 * wines["type"].map(TYPES.index)  # ten standard deviations apart
+    return np.column_stack([points, colour])

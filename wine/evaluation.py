@@ -5,8 +5,9 @@ import time
 
 import joblib
 import numpy as np
+import pandas as pd
 
-from wine.columns import FEATURES
+from wine.columns import FEATURES, GRADES
 from wine.decoding import decode, learn_cuts, learn_odds, probabilities
 from wine.metrics import bootstrap, score
 from wine.model import expected_grade
@@ -40,12 +41,26 @@ def fit_and_predict(estimator, wines, held_out):
     }
 
 
-def out_of_fold(make, wines, fold_numbers, jobs=2):
-    """Out-of-fold expected grades, shape (repeats, n), of models fresh from ``make()``."""
+def out_of_fold(make, wines, fold_numbers, *, jobs=2, daily=None):
+    """Out-of-fold expected grades, shape (repeats, n), of models fresh from ``make()``.
+
+    ``daily`` adds generated wines to the training folds (never to what is predicted): each only
+    where its source wine (``source_id``) is in the training fold too, for it is a near-copy.
+    """
     places = [(r, f) for r in range(len(fold_numbers)) for f in range(FOLDS)]
-    results = joblib.Parallel(jobs)(
-        joblib.delayed(fit_and_predict)(make(), wines, fold_numbers[r] == f) for r, f in places
-    )
+
+    def task(repeat, fold):
+        held_out = fold_numbers[repeat] == fold
+        if daily is None:
+            return joblib.delayed(fit_and_predict)(make(), wines, held_out)
+        sources = wines["wine_id"][~held_out]
+        added = daily[daily["source_id"].isin(sources)]
+        known = pd.concat([wines, added[[*FEATURES, "quality"]]], ignore_index=True)
+        return joblib.delayed(fit_and_predict)(
+            make(), known, np.append(held_out, np.zeros(len(added), dtype=bool))
+        )
+
+    results = joblib.Parallel(jobs)(task(*place) for place in places)
     expected = np.empty(fold_numbers.shape)
     for (r, f), result in zip(places, results, strict=True):
         expected[r, fold_numbers[r] == f] = result["expected"]
@@ -82,6 +97,44 @@ def evaluate(truth, expected, fold_numbers, *, repeats=200):
     served = serve(truth, expected, fold_numbers)
     metrics = score(np.tile(truth, len(expected)), served.ravel(), expected.ravel())
     return metrics, bootstrap(truth, served, expected, repeats=repeats)
+
+
+def compare(truth, new, old, *, repeats=500):
+    """Is a model worse than another on the same out-of-fold wines? Paired bootstrap of QWK.
+
+    ``new`` and ``old`` are grades as served, shape (repeats, n). Returns ``difference`` (new
+    minus old), its 95 % interval ``low``-``high``, and ``worse``: at least 95 % of the draws
+    say so.
+    """
+    score_of = {
+        "new": bootstrap(truth, new, new, repeats=repeats)["qwk"],
+        "old": bootstrap(truth, old, old, repeats=repeats)["qwk"],
+    }
+    draws = score_of["new"] - score_of["old"]
+    return {
+        "difference": float(draws.mean()),
+        "low": float(draws.quantile(0.025)),
+        "high": float(draws.quantile(0.975)),
+        "worse": bool((draws < 0).mean() >= 0.95),
+    }
+
+
+def set_coverage(truth, chances, level=0.8):
+    """How often the smallest set of grades with ``level`` of the probability holds the truth.
+
+    ``truth`` (n,), ``chances`` (n, 7). Returns ``(coverage, mean size of the sets)``.
+    """
+    order = np.argsort(-chances, axis=1)
+    ranked = np.take_along_axis(chances, order, axis=1)
+    inside = ranked.cumsum(axis=1) - ranked < level  # up to the grade that reaches the level
+    right = np.take_along_axis(np.asarray(truth)[:, None] == np.array(GRADES), order, axis=1)
+    return float((inside & right).any(axis=1).mean()), float(inside.sum(axis=1).mean())
+
+
+def log_loss(truth, chances):
+    """Mean negative log-probability of the true grades: ``truth`` (n,), ``chances`` (n, 7)."""
+    place = np.asarray(truth) - GRADES[0]
+    return float(-np.log(np.maximum(chances[np.arange(len(place)), place], 1e-12)).mean())
 
 
 def _parts(fold_numbers):

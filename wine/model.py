@@ -19,7 +19,7 @@ from wine.errors import WineError
 
 NAME = "wine_quality"
 APPROVED = "approved"  # the metric that says which version is served; see served()
-FILES = ("model.joblib", "wines.csv")  # checked against spec["sha256"] before use
+FILES = ("model.joblib", "wines.csv", "out_of_fold.csv")  # checked against spec["sha256"] before use
 
 
 def expected_grade(model, wines):
@@ -39,12 +39,16 @@ def expected_in_batches(model, wines, *, rows=4096, threads=2):
     return np.concatenate([np.empty(0), *done])
 
 
-def save(folder, model, spec, wines):
-    """Write the model folder; ``spec`` gains the files' SHA-256."""
+def save(folder, model, spec, wines, out_of_fold):
+    """Write the model folder; ``spec`` gains the files' SHA-256.
+
+    ``out_of_fold`` has ``wine_id`` and one column of served grades per repeat.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     joblib.dump(model, folder / "model.joblib", compress=3)
     wines.to_csv(folder / "wines.csv", index=False)
+    out_of_fold.to_csv(folder / "out_of_fold.csv", index=False)
     spec = {**spec, "sha256": {file: _sha256(folder / file) for file in FILES}}
     (folder / "spec.json").write_text(json.dumps(spec, indent=2) + "\n")
 
@@ -70,6 +74,30 @@ def load(folder):
                 "it was not loaded; run train.ipynb to register a new version"
             )
     return joblib.load(folder / "model.joblib"), spec
+
+
+def register(project, folder, *, metrics, wines, approved, description):
+    """Save a model folder to the registry; returns the registered model.
+
+    ``metrics`` are floats by name. With ``approved`` the version becomes the served one.
+    """
+    from hsml.model_schema import ModelSchema
+    from hsml.schema import Schema
+
+    registry = call(project.get_model_registry)
+    schema = ModelSchema(Schema(wines[list(FEATURES)]), Schema(wines[["quality"]]))
+    versions = [entry.version for entry in call(registry.get_models, NAME)]
+    version = max(versions, default=0) + 1
+    registered = registry.sklearn.create_model(
+        name=NAME,
+        version=version,
+        metrics=metrics | ({APPROVED: float(version)} if approved else {}),
+        description=description,
+        input_example=wines[list(FEATURES)].head(1),
+        model_schema=schema,
+    )
+    call(registered.save, str(folder))
+    return registered
 
 
 def served(project):
