@@ -85,7 +85,9 @@ def start(
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
     )
-    assert process.stdin and process.stdout and process.stderr
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
     process.stdin.write(json.dumps({**settings, "quota": training_dataset_quota}) + "\n")
     process.stdin.flush()
     line = process.stdout.readline()

@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from .protocol import ApiError, Reply, Request, illegal, route, unsupported
+from .protocol import ApiError, Reply, Request, http_error, illegal, route, unsupported
 
 MAX_CHUNKS = 10_000
 MAX_LISTING = 10_000
@@ -29,17 +29,17 @@ def resolve(app: Any, path: str) -> Path:
     parts = [p for p in path.split("/") if p not in ("", ".")]
     if path.startswith("/Projects/"):
         if parts[1:2] != [app.project]:
-            raise ApiError(400, 110011, f"There is no dataset {path!r} in this project.")
+            raise ApiError(110011, f"There is no dataset {path!r} in this project.")
         parts = parts[2:]
     if ".." in parts or "\0" in path or any(len(os.fsencode(p)) > 255 for p in parts):
-        raise ApiError(400, 110011, f"Illegal path {path!r}.")
+        raise ApiError(110011, f"Illegal path {path!r}.")
     place = app.folder.files
     for part in parts:
         place = place / part
         if place.is_symlink():
-            raise ApiError(400, 110011, f"Illegal path {path!r}: it is a link.")
+            raise ApiError(110011, f"Illegal path {path!r}: it is a link.")
     if len(os.fsencode(place)) > 4000:
-        raise ApiError(400, 110011, "The path is too long.")
+        raise ApiError(110011, "The path is too long.")
     return place
 
 
@@ -49,7 +49,7 @@ def _dataset(app: Any, place: Path) -> Path:
         return place
     top = app.folder.files / place.relative_to(app.folder.files).parts[0]
     if not top.is_dir():
-        raise ApiError(400, 110011, f"There is no dataset {top.name!r}.")
+        raise ApiError(110011, f"There is no dataset {top.name!r}.")
     return top
 
 
@@ -61,7 +61,7 @@ def existing(request: Request, path: str) -> Path:
         # The client asks whether a file exists before it uploads it: the moment to forget chunks
         # that an earlier, interrupted upload of that file left behind.
         shutil.rmtree(_staged(request.app, place), ignore_errors=True)
-        raise ApiError(400, 110018, f"There is no file or folder {path!r}.")
+        raise ApiError(110018, f"There is no file or folder {path!r}.")
     return place
 
 
@@ -96,7 +96,7 @@ def get(request: Request, path: str = "") -> Any:
     if (request.arg("action") or "stat").lower() != "listing":
         return _inode(request.app, place) if place != request.app.folder.files else {}
     if not place.is_dir():
-        raise ApiError(400, 110039, f"{path!r} is not a folder.")
+        raise ApiError(110039, f"{path!r} is not a folder.")
     found = [p for p in place.iterdir() if not p.is_symlink()]
     key, _, direction = (request.arg("sort_by") or "ID:asc").partition(":")
     by_name = key.upper() == "NAME"
@@ -127,12 +127,12 @@ def act(request: Request, path: str) -> Reply:
 def _create(request: Request, path: str) -> Reply:
     app, place = request.app, resolve(request.app, path)
     if place == app.folder.files:
-        raise ApiError(400, 110011, "A dataset needs a name.")
+        raise ApiError(110011, "A dataset needs a name.")
     if (request.arg("type") or "DATASET").upper() != "DATASET":
-        raise ApiError(400, 110001, "Only folders of type DATASET can be created.")
+        raise ApiError(110001, "Only folders of type DATASET can be created.")
     top_level = place.parent == app.folder.files
     if top_level and (not _TOP_LEVEL.fullmatch(place.name) or place.name in _RESERVED):
-        raise ApiError(400, 110028, f"Illegal dataset name {place.name!r}.")
+        raise ApiError(110028, f"Illegal dataset name {place.name!r}.")
     if not top_level:
         _dataset(app, place)
         if not place.parent.is_dir():
@@ -141,7 +141,7 @@ def _create(request: Request, path: str) -> Reply:
         place.mkdir()
     except FileExistsError:
         code = 110012 if top_level else 110047
-        raise ApiError(400, code, f"{path!r} already exists.") from None
+        raise ApiError(code, f"{path!r} already exists.") from None
     return Reply(201, _inode(app, place))
 
 
@@ -151,9 +151,9 @@ def _transfer(request: Request, path: str, action: str) -> Reply:
     target = resolve(request.app, target_path)
     top = _dataset(request.app, target)
     if source.parent == request.app.folder.files or target in (top, request.app.folder.files):
-        raise ApiError(400, 110011, "A top-level dataset cannot be copied, moved or replaced.")
+        raise ApiError(110011, "A top-level dataset cannot be copied, moved or replaced.")
     if target.exists():
-        raise ApiError(400, 110012, f"{target_path!r} already exists.")
+        raise ApiError(110012, f"{target_path!r} already exists.")
     if not target.parent.is_dir() or source in target.parents:
         raise illegal(f"The folder of {target_path!r} does not exist, or is inside its source.")
     if action == "move":
@@ -174,7 +174,7 @@ def remove(request: Request, path: str) -> Reply:
     app, place = request.app, resolve(request.app, path)
     _dataset(app, place)
     if place == app.folder.files:
-        raise ApiError(400, 110011, "The project itself cannot be removed.")
+        raise ApiError(110011, "The project itself cannot be removed.")
     # Renamed first, so that it is gone at once and wholly, whatever is killed.
     aside = app.folder.staging / uuid.uuid4().hex
     with contextlib.suppress(FileNotFoundError):
@@ -188,7 +188,7 @@ def download(request: Request, path: str) -> Reply:
     """`download` and `read_content`, streamed."""
     place = existing(request, path)
     if not place.is_file():
-        raise ApiError(400, 110038, f"{path!r} is a folder.")
+        raise ApiError(110038, f"{path!r} is a folder.")
     stream = place.open("rb")
     size = os.fstat(stream.fileno()).st_size
     return Reply(200, stream=stream, size=size, content_type="application/octet-stream")
@@ -201,17 +201,17 @@ def _multipart(request: Request) -> dict[str, bytes]:
     """The fields of a multipart/form-data body; the file's content is under `file`."""
     found = re.search(r'boundary="?([^";,\s]{1,200})"?', request.content_type)
     if "multipart/form-data" not in request.content_type or not found:
-        raise ApiError(415, 120004, "An upload must be multipart/form-data with a boundary.")
+        raise http_error(415, "An upload must be multipart/form-data with a boundary.")
     delimiter = b"\r\n--" + found[1].encode()
     parts = (b"\r\n" + request.body).split(delimiter)
     if len(parts) < 3 or parts[-1].strip() != b"--" or len(parts) > 100:
-        raise ApiError(400, 110042, "The multipart body is malformed.")
+        raise ApiError(110042, "The multipart body is malformed.")
     fields = {}
     for part in parts[1:-1]:
         header, separator, content = part.partition(b"\r\n\r\n")
         name = re.search(rb'name="([^"]*)"', header)
         if not separator or not name:
-            raise ApiError(400, 110042, "The multipart body is malformed.")
+            raise ApiError(110042, "The multipart body is malformed.")
         fields[name[1].decode("latin-1")] = content
     return fields
 
@@ -228,24 +228,24 @@ def upload(request: Request, path: str) -> Any:
     def number(name: str, default: int | None = None) -> int:
         text = fields.get(name, b"" if default is None else str(default).encode()).decode("latin-1")
         if not re.fullmatch(r"\d{1,15}", text):
-            raise ApiError(400, 110042, f"The upload field {name} must be a number.")
+            raise ApiError(110042, f"The upload field {name} must be a number.")
         return int(text)
 
     try:
         name = fields["flowFilename"].decode()
         content = fields["file"]
     except (KeyError, UnicodeDecodeError):
-        raise ApiError(400, 110042, "The upload needs flowFilename and file.") from None
+        raise ApiError(110042, "The upload needs flowFilename and file.") from None
     chunk, total = number("flowChunkNumber"), max(number("flowTotalChunks"), 1)
     size = number("flowTotalSize", len(content))
     if not 1 <= chunk <= total <= MAX_CHUNKS or name in ("", ".", "..") or "/" in name:
-        raise ApiError(400, 110042, "Illegal chunk number, number of chunks or file name.")
+        raise ApiError(110042, "Illegal chunk number, number of chunks or file name.")
     folder = existing(request, path)
     if not folder.is_dir() or folder == app.folder.files:
-        raise ApiError(400, 110011, f"{path!r} is not a folder to upload to.")
+        raise ApiError(110011, f"{path!r} is not a folder to upload to.")
     target = resolve(app, f"{path}/{name}")
     if target.exists():
-        raise ApiError(400, 110012, f"{path}/{name} already exists.")
+        raise ApiError(110012, f"{path}/{name} already exists.")
     whole = app.folder.staging / uuid.uuid4().hex
     whole.write_bytes(content)
     if total == 1:
@@ -280,13 +280,13 @@ def _publish(whole: Path, target: Path, size: int) -> None:
     """Give a complete file its name, or refuse; a link, unlike a rename, replaces nothing."""
     try:
         if whole.stat().st_size != size:
-            raise ApiError(400, 110043, f"{target.name}: what arrived does not have its size.")
+            raise ApiError(110043, f"{target.name}: what arrived does not have its size.")
         with whole.open("rb") as file:
             os.fsync(file.fileno())
         os.link(whole, target)
     except FileExistsError:
-        raise ApiError(400, 110012, f"{target.name} already exists.") from None
+        raise ApiError(110012, f"{target.name} already exists.") from None
     except FileNotFoundError:
-        raise ApiError(400, 110018, f"The folder of {target.name} is gone.") from None
+        raise ApiError(110018, f"The folder of {target.name} is gone.") from None
     finally:
         whole.unlink()

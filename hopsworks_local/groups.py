@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import secrets
 import shutil
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from .protocol import ApiError, Reply, Request, illegal, route, take, unsupported
@@ -20,6 +22,11 @@ _PRIMITIVE = re.compile(
     r"timestamp|boolean|string|date|binary"
 )
 _NESTED = re.compile(r"(array|map|struct|uniontype)<.+>", re.DOTALL)
+_DELTA_TYPES = {
+    **{t: t for t in ("float", "double", "boolean", "string", "date", "binary")},
+    **{"tinyint": "byte", "smallint": "short", "int": "integer", "bigint": "long"},
+    "timestamp": "timestamp_ntz",
+}
 STATISTICS_DEFAULT = {
     "enabled": True,
     "histograms": False,
@@ -51,7 +58,6 @@ def check_name(name: str, code: int = 270091, what: str = "name") -> str:
     """Hopsworks' rule for feature groups, views, features, splits and prefixes."""
     if not _NAME.fullmatch(name):
         raise ApiError(
-            400,
             code,
             f"Illegal {what} {name!r}: 1 to 63 characters, a-z, 0-9 and _, a lower-case letter "
             "first.",
@@ -63,7 +69,7 @@ def check_description(text: str, code: int = 270092) -> str:
     """Descriptions of groups, views and features hold at most 256 characters."""
     if len(text) > MAX_DESCRIPTION:
         raise ApiError(
-            400, code, f"The description has {len(text)} characters; {MAX_DESCRIPTION} are allowed."
+            code, f"The description has {len(text)} characters; {MAX_DESCRIPTION} are allowed."
         )
     return text
 
@@ -71,7 +77,7 @@ def check_description(text: str, code: int = 270092) -> str:
 def check_version(version: int | None, code: int) -> int | None:
     """Versions count from 1."""
     if version is not None and version < 1:
-        raise ApiError(400, code, f"Illegal version {version}: it must be a positive integer.")
+        raise ApiError(code, f"Illegal version {version}: it must be a positive integer.")
     return version
 
 
@@ -79,7 +85,7 @@ def group_by_id(request: Request, id: int) -> Entity:
     """The feature group of that id, or 404."""
     found = request.app.folder.by_id("featuregroup", id)
     if not found:
-        raise ApiError(404, 270009, f"There is no feature group with id {id}.")
+        raise ApiError(270009, f"There is no feature group with id {id}.")
     return found
 
 
@@ -90,7 +96,7 @@ def location(app: Any, group: Entity) -> str:
 
 def iso(created: int) -> str:
     """Milliseconds since 1970 as the backend writes a date."""
-    return datetime.fromtimestamp(created / 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return datetime.fromtimestamp(created / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def short(app: Any, group: Entity) -> dict[str, Any]:
@@ -145,9 +151,9 @@ def _read_features(doc: dict[str, Any]) -> list[dict[str, Any]]:
         name = check_name(take(item, "name", str), 270040, "feature name")
         kind = take(item, "type", str, "").strip().lower()
         if not (_PRIMITIVE.fullmatch(kind) or _NESTED.fullmatch(kind)):
-            raise ApiError(400, 270212, f"The feature {name!r} has no valid type: {kind!r}.")
+            raise ApiError(270212, f"The feature {name!r} has no valid type: {kind!r}.")
         if name in seen:
-            raise ApiError(400, 270224, f"The feature {name!r} is there twice.")
+            raise ApiError(270224, f"The feature {name!r} is there twice.")
         seen.add(name)
         if item.get("onDemand"):
             raise unsupported("An on-demand feature")
@@ -173,10 +179,9 @@ def _check_event_time(event_time: str | None, features: list[dict[str, Any]]) ->
         return
     kinds = {f["name"]: f["type"] for f in features}
     if event_time not in kinds:
-        raise ApiError(400, 270172, f"The event time {event_time!r} is not a feature.")
+        raise ApiError(270172, f"The event time {event_time!r} is not a feature.")
     if kinds[event_time] not in EVENT_TIME_TYPES:
         raise ApiError(
-            400,
             270171,
             f"The event time {event_time!r} is of type {kinds[event_time]}; it must be "
             f"{', '.join(EVENT_TIME_TYPES[:-1])} or {EVENT_TIME_TYPES[-1]}.",
@@ -188,7 +193,7 @@ def _statistics_config(doc: dict[str, Any], features: list[dict[str, Any]]) -> d
     config = {k: take(given, k, type(v), v) for k, v in STATISTICS_DEFAULT.items()}
     for column in config["columns"]:
         if column not in {f["name"] for f in features}:
-            raise ApiError(400, 270108, f"The statistics column {column!r} is not a feature.")
+            raise ApiError(270108, f"The statistics column {column!r} is not a feature.")
     return config
 
 
@@ -211,12 +216,12 @@ def create(request: Request) -> Reply:
     features = _read_features(doc)
     keyed = any(f["primary"] for f in features)
     if (stream or travel == "HUDI") and not keyed:
-        raise ApiError(400, 270121, "A stream or HUDI feature group needs a primary key.")
+        raise ApiError(270121, "A stream or HUDI feature group needs a primary key.")
     if travel not in ("DELTA", "HUDI"):
         raise unsupported(f"create_feature_group(time_travel_format={travel!r})")
     for feature in features:
         if feature["defaultValue"] is not None:
-            raise ApiError(400, 270132, "A default value cannot be given at creation.")
+            raise ApiError(270132, "A default value cannot be given at creation.")
     event_time = take(doc, "eventTime", str, None)
     _check_event_time(event_time, features)
     stored = {
@@ -231,7 +236,7 @@ def create(request: Request) -> Reply:
         group = app.folder.add("featuregroup", name, version, stored)
     except Exists:
         raise ApiError(
-            400, 270089, f"The feature group {name!r} version {version} already exists."
+            270089, f"The feature group {name!r} version {version} already exists."
         ) from None
     label = f"Feature group {name} version {group.version}"
     if stream or travel == "HUDI":
@@ -264,7 +269,7 @@ def get_by_name(request: Request, name: str) -> Any:
     if version is not None:
         found = [g for g in found if g.version == version]
     if not found:
-        raise ApiError(404, 270009, f"There is no feature group {name!r} version {version}.")
+        raise ApiError(270009, f"There is no feature group {name!r} version {version}.")
     return [full(request.app, g) for g in found]
 
 
@@ -301,7 +306,6 @@ def _appended(group: Entity, sent: list[dict[str, Any]]) -> list[dict[str, Any]]
         new = given.pop(old["name"], None)
         if new is None or any(new[k] != old[k] for k in ("type", "primary", "partition")):
             raise ApiError(
-                400,
                 270114,
                 f"The feature {old['name']!r} cannot be removed or changed; features can only be "
                 "appended.",
@@ -310,7 +314,7 @@ def _appended(group: Entity, sent: list[dict[str, Any]]) -> list[dict[str, Any]]
     for new in given.values():
         if new["primary"] or new["partition"]:
             raise ApiError(
-                400, 270114, f"The appended feature {new['name']!r} cannot be a key or partition."
+                270114, f"The appended feature {new['name']!r} cannot be a key or partition."
             )
         features.append(new)
     return features
@@ -338,29 +342,64 @@ def delete(request: Request, id: int) -> Any:
         elif views and not request.flag("force"):
             names = ", ".join(f"{v.name} version {v.version}" for v in views)
             raise ApiError(
-                400,
-                270009,
+                120002,
                 f"The feature group {group.name!r} version {group.version} is used by the feature "
                 f"view {names}. Delete it with force=True or delete_feature_views=True.",
             )
         app.folder.remove(id)
-    shutil.rmtree(location(app, group), ignore_errors=True)
-    return None
+    _drop_table(app, group)
 
 
 @route("POST", "featuregroups/{id:int}/clear")
 def clear(request: Request, id: int) -> Any:
-    """What `insert(overwrite=True)` calls first: the rows and the commits go.
+    """What `insert(overwrite=True)` calls first: the rows and the commits go."""
+    group = group_by_id(request, id)
+    _drop_table(request.app, group)
+    return full(request.app, group)
 
-    The group moves to a new, still empty folder, so a kill in between leaves the old rows or none.
-    """
-    app = request.app
-    with app.folder.transaction():
-        group = group_by_id(request, id)
-        moved = {**group.doc, "table": f"{group.name}-{secrets.token_hex(8)}"}
-        app.folder.update(id, moved)
-    shutil.rmtree(location(app, group), ignore_errors=True)
-    return full(app, group_by_id(request, id))
+
+def _drop_table(app: Any, group: Entity) -> None:
+    """Renamed away first: gone at once and wholly, whatever is killed."""
+    aside = app.folder.staging / secrets.token_hex(16)
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(location(app, group), aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@route("POST", "featuregroups/{id:int}/updatetableschema")
+def update_table(request: Request, id: int) -> Any:
+    """The second half of `append_features`: the columns in the table itself."""
+    from deltalake import Field
+
+    from .queries import NoData, open_table
+
+    group = group_by_id(request, id)
+    try:
+        table = open_table(request.app, group)
+    except NoData:
+        return finished_job(request, group)
+    there = {field.name for field in table.schema().fields}
+    missing = [f for f in group.doc["features"] if f["name"] not in there]
+    for feature in missing:
+        if feature["type"] not in _DELTA_TYPES:
+            raise unsupported(f"append_features with the type {feature['type']!r}")
+    if missing:
+        table.alter.add_columns([Field(f["name"], _DELTA_TYPES[f["type"]]) for f in missing])
+    return finished_job(request, group)
+
+
+def finished_job(request: Request, group: Entity) -> dict[str, Any]:
+    """What a cluster would give to a job is done by the time we answer; see `executions`."""
+    name = f"{group.name}_{group.version}"
+    href = f"{request.app.url}/hopsworks-api/api/project/{request.app.project_id}/jobs/{name}"
+    job = {"id": group.id, "name": name, "creationTime": iso(group.created), "config": {}}
+    return {**job, "jobType": "PYTHON", "creator": request.app.user, "href": href}
+
+
+@route("GET", "jobs/{name}/executions")
+def executions(request: Request, name: str) -> Any:
+    """No job has anything left to wait for."""
+    return {"count": 0}
 
 
 @route("GET", "featuregroups/{id:int}/expectationsuite")
@@ -386,9 +425,9 @@ def history(app: Any, group: Entity) -> list[dict[str, Any]]:
             {
                 "commitID": entry["timestamp"],
                 "commitTime": entry["timestamp"],
-                "commitDateString": datetime.fromtimestamp(
-                    entry["timestamp"] / 1000, timezone.utc
-                ).strftime("%Y%m%d%H%M%S%f")[:-3],
+                "commitDateString": datetime.fromtimestamp(entry["timestamp"] / 1000, UTC).strftime(
+                    "%Y%m%d%H%M%S%f"
+                )[:-3],
                 "rowsInserted": metrics.get(
                     "num_added_rows", metrics.get("num_target_rows_inserted", 0)
                 ),

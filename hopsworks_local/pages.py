@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .protocol import ApiError, Reply, Request
+from .protocol import Reply, Request, http_error
 
 
 def dispatch(request: Request, cookie: str) -> Reply:
-    raise ApiError(404, 120004, "There is no page here yet.")
+    raise http_error(404, "There is no page here yet.")

@@ -12,22 +12,37 @@ MAX_JSON_BYTES = 16 * 2**20
 MAX_UPLOAD_BYTES = 128 * 2**20  # one multipart chunk; the client's default chunk is 10 MB
 
 
-class ApiError(Exception):
-    """An answer other than 2xx: HTTP status, Hopsworks error code and the text for the user."""
+# The HTTP status of each of Hopsworks' error codes that is not a plain 400.
+_STATUS = {
+    **dict.fromkeys((100050, 150004, 270008, 270009, 270012, 270142, 270164, 270181), 404),
+    **dict.fromkeys((270225, 270228, 360000, 370000, 370002), 404),
+    **dict.fromkeys((200003, 320012, 320013), 401),
+    **dict.fromkeys((120000, 120005, 270186), 500),
+    120001: 422,
+}
 
-    def __init__(self, status: int, code: int, message: str):
+
+class ApiError(Exception):
+    """An answer other than 2xx: a Hopsworks error code, its HTTP status, the text for the user."""
+
+    def __init__(self, code: int, message: str, status: int | None = None):
         super().__init__(message)
-        self.status, self.code, self.message = status, code, message
+        self.code, self.message, self.status = code, message, status or _STATUS.get(code, 400)
+
+
+def http_error(status: int, message: str) -> ApiError:
+    """What the web framework of the backend refuses by itself, before any of its rules."""
+    return ApiError(120004, message, status)
 
 
 def unsupported(call: str) -> ApiError:
     """The one honest answer to a call that is not really supported."""
-    return ApiError(501, 120004, f"{call} is not supported by hopsworks_local.")
+    return http_error(501, f"hopsworks_local does not support {call}.")
 
 
 def illegal(message: str) -> ApiError:
     """What the Java backend makes of an IllegalArgumentException."""
-    return ApiError(422, 120001, message)
+    return ApiError(120001, message)
 
 
 _REQUIRED: Any = object()
@@ -85,7 +100,7 @@ class Request:
         try:
             return json.loads(self.body, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as e:
-            raise ApiError(400, 120004, f"The request body is not valid JSON: {e}") from None
+            raise http_error(400, f"The request body is not valid JSON: {e}") from None
 
     def arg(self, name: str, default: str | None = None) -> str | None:
         """The last value of a query parameter."""
@@ -101,7 +116,7 @@ class Request:
         if text is None:
             return default
         if not re.fullmatch(r"-?\d{1,18}", text):
-            raise ApiError(404, 120004, f"The query parameter {name!r} must be an integer.")
+            raise http_error(404, f"The query parameter {name!r} must be an integer.")
         return int(text)
 
 

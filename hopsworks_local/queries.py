@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -29,6 +29,12 @@ _OPERATORS = {
 }
 _JOINS = {"INNER": "INNER", "LEFT": "LEFT", "RIGHT": "RIGHT", "FULL": "FULL", "CROSS": "CROSS"}
 _INTEGERS = ("tinyint", "smallint", "int", "bigint")
+_AGGREGATES = {"min": "min", "max": "max", "sum": "sum", "avg": "mean", "stddev_pop": "stdDev"}
+_STATISTICS_TYPES = {
+    **dict.fromkeys(_INTEGERS, "Integral"),
+    **dict.fromkeys(("float", "double"), "Fractional"),
+    **{"string": "String", "boolean": "Boolean"},
+}
 MAX_FILTER_DEPTH = 100
 
 
@@ -45,7 +51,6 @@ def column(group: Entity, name: str) -> dict[str, Any]:
         if feature["name"] == name:
             return feature
     raise ApiError(
-        400,
         270082,
         f"The feature {name!r} is not in feature group {group.name!r} version {group.version}.",
     )
@@ -99,7 +104,7 @@ def _parse_join(request: Request, left: Entity, dto: Any) -> dict[str, Any]:
 
     on, left_on, right_on = names("on"), names("leftOn"), names("rightOn")
     if len(left_on) != len(right_on):
-        raise ApiError(400, 270097, "left_on and right_on must have the same length.")
+        raise ApiError(270097, "left_on and right_on must have the same length.")
     if on:
         left_on = right_on = on
     if not left_on and kind != "CROSS":
@@ -108,7 +113,6 @@ def _parse_join(request: Request, left: Entity, dto: Any) -> dict[str, Any]:
         right_on = left_on
         if not left_on:
             raise ApiError(
-                400,
                 270096,
                 f"Feature groups {left.name!r} and {right.name!r} share no primary key to join on.",
             )
@@ -132,7 +136,7 @@ def sources(request: Request, query: dict[str, Any]) -> list[Entity]:
 def parse_filter(groups: list[Entity], logic: Any, depth: int = 0) -> dict[str, Any]:
     """A tree of filters as {and|or: [...]} and {source, feature, condition, value}."""
     if depth > MAX_FILTER_DEPTH:
-        raise ApiError(400, 270139, "The filter is nested too deeply.")
+        raise ApiError(270139, "The filter is nested too deeply.")
     kind = take(logic, "type", str, "")
     parts = []
     for key in ("leftFilter", "rightFilter"):
@@ -142,7 +146,7 @@ def parse_filter(groups: list[Entity], logic: Any, depth: int = 0) -> dict[str, 
         if (found := take(logic, key, dict, None)) is not None:
             parts.append(parse_filter(groups, found, depth + 1))
     if len(parts) != {"SINGLE": 1, "AND": 2, "OR": 2}.get(kind):
-        raise ApiError(400, 270139, f"Malformed filter: {kind!r} with {len(parts)} operands.")
+        raise ApiError(270139, f"Malformed filter: {kind!r} with {len(parts)} operands.")
     return parts[0] if kind == "SINGLE" else {kind.lower(): parts}
 
 
@@ -155,7 +159,7 @@ def _source_of(groups: list[Entity], feature: dict[str, Any]) -> int:
         if owner == group.id:
             column(group, name)
             return i
-    raise ApiError(400, 270082, f"The filter's feature {name!r} is not in the query.")
+    raise ApiError(270082, f"The filter's feature {name!r} is not in the query.")
 
 
 def _parse_condition(groups: list[Entity], dto: dict[str, Any]) -> dict[str, Any]:
@@ -191,16 +195,14 @@ def _text(value: str) -> str:
 
 
 def _bad_value(value: Any, kind: str) -> ApiError:
-    return ApiError(
-        400, 270139, f"The filter value {value!r} does not fit a feature of type {kind}."
-    )
+    return ApiError(270139, f"The filter value {value!r} does not fit a feature of type {kind}.")
 
 
 def _timestamp(value: str) -> datetime:
     if re.fullmatch(r"-?\d{1,15}", value):
         return datetime(1970, 1, 1) + timedelta(milliseconds=int(value))
     found = datetime.fromisoformat(value)
-    return found.astimezone(timezone.utc).replace(tzinfo=None) if found.tzinfo else found
+    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
 
 
 def literal(value: str, kind: str) -> str:
@@ -251,7 +253,7 @@ def _condition_sql(groups: list[Entity], node: dict[str, Any]) -> str:
             raise _bad_value(value, kind)
         return f"{left} IN ({', '.join(literal(str(v), kind) for v in values)})"
     if node["condition"] not in _OPERATORS:
-        raise ApiError(400, 270139, f"Unknown filter condition {node['condition']!r}.")
+        raise ApiError(270139, f"Unknown filter condition {node['condition']!r}.")
     if (other := _other_feature(value)) is not None:
         source = _source_of(groups, other)
         column(groups[source], other["name"])
@@ -371,7 +373,7 @@ def plan(request: Request, query: dict[str, Any]) -> Plan:
     """Prepare a query; only plans made here are ever executed."""
     groups = sources(request, query)
     if not output(request.app, groups, query):
-        raise ApiError(400, 270180, "The query selects no features.")
+        raise ApiError(270180, "The query selects no features.")
     parts = (query, *(j["query"] for j in query["joins"]))
     return Plan(to_sql(request, query), groups, [p["asOf"] for p in parts])
 
@@ -388,7 +390,7 @@ def open_table(app: Any, group: Entity, as_of: int | None = None) -> Any:
     try:
         table = DeltaTable(location(app, group))
         if as_of is not None:
-            table.load_as_version(datetime.fromtimestamp(as_of / 1000, timezone.utc))
+            table.load_as_version(datetime.fromtimestamp(as_of / 1000, UTC))
         return table
     except TableNotFoundError:
         raise NoData(f"No data found for {name}: nothing was inserted yet.") from None
@@ -436,6 +438,43 @@ def _plain(kind: Any) -> Any:
     if pa.types.is_struct(kind):
         return pa.struct([pa.field(f.name, _plain(f.type)) for f in kind])
     return kind
+
+
+def describe(app: Any, group: Entity) -> list[dict[str, Any]]:
+    """Descriptive statistics of a group's columns, as the client reads them."""
+    import pyarrow as pa
+    from deltalake import QueryBuilder
+
+    fields = ["count(*)"]
+    wanted = group.doc["statisticsConfig"]["columns"]
+    features = [f for f in group.doc["features"] if f["name"] in wanted or not wanted]
+    numbers = (*_INTEGERS, "float", "double")
+    for feature in features:
+        name = _quote(feature["name"])
+        plain = "<" not in feature["type"]
+        fields += [f"count({name})", f"count(DISTINCT {name})" if plain else "NULL"]
+        number = f"CAST({name} AS DOUBLE)" if feature["type"] in numbers else "NULL"
+        fields += [f"{f}({number})" if number != "NULL" else "NULL" for f in _AGGREGATES]
+    sql = ", ".join(f"{field} AS c{i}" for i, field in enumerate(fields))
+    builder = QueryBuilder().register("g0", open_table(app, group))
+    table = pa.RecordBatchReader.from_stream(builder.execute(f"SELECT {sql} FROM g0")).read_all()
+    total, *values = (column[0].as_py() for column in table.columns)
+    described = []
+    for i, feature in enumerate(features):
+        present, distinct, *numeric = values[i * 7 : i * 7 + 7]
+        described.append(
+            {
+                "featureName": feature["name"],
+                "featureType": _STATISTICS_TYPES.get(feature["type"], "Unknown"),
+                "count": total,
+                "completeness": present / total if total else 0.0,
+                "numNonNullValues": present,
+                "numNullValues": total - present,
+                "approxNumDistinctValues": distinct,
+                **dict(zip(_AGGREGATES.values(), numeric, strict=True)),
+            }
+        )
+    return described
 
 
 @route("PUT", "featurestores/query")
@@ -522,7 +561,7 @@ def time_window(group: Entity, start: int | None, end: int | None) -> list[dict[
             continue
         event_time = group.doc["eventTime"]
         if event_time is None:
-            raise ApiError(400, 270172, f"The feature group {group.name!r} has no event time.")
+            raise ApiError(270172, f"The feature group {group.name!r} has no event time.")
         kind = column(group, event_time)["type"]
         assert kind in EVENT_TIME_TYPES
         try:

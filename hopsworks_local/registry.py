@@ -6,8 +6,7 @@ import re
 import shutil
 from typing import Any
 
-
-from .protocol import ApiError, Reply, Request, illegal, route, take, unsupported
+from .protocol import ApiError, Reply, Request, http_error, illegal, route, take, unsupported
 from .state import Entity, Exists
 
 _MODELS = "modelregistries/{registry:int}/models"
@@ -17,9 +16,9 @@ _FRAMEWORKS = ("PYTHON", "SKLEARN", "TENSORFLOW", "TORCH", "LLM")
 
 def _check_registry(request: Request, registry: int) -> None:
     if registry != request.app.project_id:
-        raise ApiError(400, 360006, f"There is no model registry {registry}.")
+        raise ApiError(360006, f"There is no model registry {registry}.")
     if not (request.app.folder.files / "Models").is_dir():
-        raise ApiError(404, 360008, "The project has no Models dataset.")
+        raise ApiError(360008, "The project has no Models dataset.")
 
 
 def model_by_id(request: Request, id: str) -> Entity:
@@ -28,7 +27,7 @@ def model_by_id(request: Request, id: str) -> Entity:
     if re.fullmatch(r"[0-9]{1,18}", id):
         found = request.app.folder.by_id("model", int(id))
     if not found:
-        raise ApiError(404, 360000, f"There is no model with id {id!r}.")
+        raise ApiError(360000, f"There is no model with id {id!r}.")
     return found
 
 
@@ -96,7 +95,7 @@ def put(request: Request, registry: int, key: str) -> Reply:
     try:
         model = app.folder.add("model", name, version, stored)
     except Exists:
-        raise ApiError(400, 360011, f"The model {name!r} version {version} exists.") from None
+        raise ApiError(360011, f"The model {name!r} version {version} exists.") from None
     return Reply(201, model_dto(app, model))
 
 
@@ -124,7 +123,7 @@ def get(request: Request, registry: int, key: str) -> Any:
     parts = re.fullmatch(r"(.+)_([0-9]{1,9})", key)
     found = parts and request.app.folder.get("model", parts[1], int(parts[2]))
     if not found:
-        raise ApiError(404, 360000, f"There is no model {key!r}.")
+        raise ApiError(360000, f"There is no model {key!r}.")
     return model_dto(request.app, found)
 
 
@@ -145,7 +144,7 @@ def list_models(request: Request, registry: int) -> Any:
     if (sort := request.arg("sort_by")) is not None:
         metric, _, direction = sort.rpartition(":")
         if direction.lower() not in ("asc", "desc"):
-            raise ApiError(404, 120004, f"Unknown sort order {direction!r}.")
+            raise http_error(404, f"Unknown sort order {direction!r}.")
         found = _sorted(found, metric, direction.lower() == "desc")
     offset, limit = request.number("offset", 0) or 0, request.number("limit", 0) or 0
     page = found[max(offset, 0) :][: limit if limit > 0 else None]

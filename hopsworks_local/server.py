@@ -16,13 +16,14 @@ import tempfile
 import threading
 import traceback
 from collections import OrderedDict
+from datetime import UTC
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from . import files, groups, pages, protocol, queries, registry, tags, views  # noqa: F401
-from .protocol import ApiError, Reply, Request, find_handler, route, without_nulls
+from . import attachments, files, groups, pages, protocol, queries, registry, views  # noqa: F401
+from .protocol import ApiError, Reply, Request, find_handler, http_error, route, without_nulls
 from .state import Folder
 
 HOST = "127.0.0.1"
@@ -74,16 +75,16 @@ class App:
     def check_key(self, header: str | None) -> None:
         """`Authorization: ApiKey prefix.secret`, or a 401 with the backend's codes."""
         if not header or not header.startswith("ApiKey "):
-            raise ApiError(401, 200003, "An API key is needed.")
+            raise ApiError(200003, "An API key is needed.")
         key = header[7:].strip()
         prefix, dot, _ = key.partition(".")
         if not dot:
-            raise ApiError(401, 320012, "The API key is malformed.")
+            raise ApiError(320012, "The API key is malformed.")
         mine = self.api_key.partition(".")[0]
         if not hmac.compare_digest(prefix.encode(), mine.encode()):
-            raise ApiError(401, 320013, "The API key is not known.")
+            raise ApiError(320013, "The API key is not known.")
         if not hmac.compare_digest(key.encode(), self.api_key.encode()):
-            raise ApiError(401, 320012, "The API key is wrong.")
+            raise ApiError(320012, "The API key is wrong.")
 
 
 # -- login -----------------------------------------------------------------------------------------
@@ -105,7 +106,7 @@ def variable(request: Request, name: str) -> Any:
         "enable_data_science_profile": "false",
     }
     if name not in known:
-        raise ApiError(404, 100050, f"There is no variable {name!r}.")
+        raise ApiError(100050, f"There is no variable {name!r}.")
     return {"successMessage": known[name]}
 
 
@@ -114,9 +115,7 @@ def project_info(request: Request, name: str) -> Any:
     """The second call of a login."""
     app = request.app
     if name != app.project:
-        raise ApiError(
-            404, 150004, f"There is no project {name!r}; this server has {app.project!r}."
-        )
+        raise ApiError(150004, f"There is no project {name!r}; this server has {app.project!r}.")
     return {
         "projectId": app.project_id,
         "projectName": app.project,
@@ -154,7 +153,7 @@ def feature_store(request: Request, name: str) -> Any:
     app = request.app
     own = f"{app.project}_featurestore"
     if name not in ("", own, str(groups.STORE_ID)):
-        raise ApiError(404, 270008, f"There is no feature store {name!r}.")
+        raise ApiError(270008, f"There is no feature store {name!r}.")
     return {
         "featurestoreId": groups.STORE_ID,
         "featurestoreName": own,
@@ -175,7 +174,7 @@ def dispatch(app: App, request: Request) -> Reply:
     segments = request.segments
     if segments[:1] == ["project"] and len(segments) > 2 and segments[1] != "getProjectInfo":
         if segments[1] != str(app.project_id):
-            raise ApiError(404, 150004, f"There is no project {segments[1]!r}.")
+            raise ApiError(150004, f"There is no project {segments[1]!r}.")
         segments = segments[2:]
         if segments[0] == "featurestores" and len(segments) > 2:
             feature_store(request, segments[1])
@@ -208,15 +207,15 @@ class Handler(BaseHTTPRequestHandler):
             reply = self._error(e)
         except sqlite3.DatabaseError as e:
             file = self.app.folder.database
-            reply = self._error(ApiError(500, 120005, f"The metadata file {file} is damaged: {e}"))
+            reply = self._error(ApiError(120005, f"The metadata file {file} is damaged: {e}"))
         except OSError as e:
             if isinstance(e, (ConnectionError, TimeoutError, ssl.SSLError)):
                 raise
-            reply = self._error(ApiError(500, 120000, f"The data folder failed: {e.strerror}"))
+            reply = self._error(ApiError(120000, f"The data folder failed: {e.strerror}"))
         except Exception:
             # Only here, on the server's own output, never in an answer.
             traceback.print_exc()
-            reply = self._error(ApiError(500, 120000, "hopsworks_local failed; see its output."))
+            reply = self._error(ApiError(120000, "hopsworks_local failed; see its output."))
         self._send(reply)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = _answer
@@ -228,7 +227,7 @@ class Handler(BaseHTTPRequestHandler):
             segments = [unquote(s, errors="strict") for s in url.path.split("/") if s]
             query = parse_qs(url.query, keep_blank_values=True, errors="strict", max_num_fields=100)
         except ValueError:
-            raise ApiError(400, 120004, "The address is malformed.") from None
+            raise http_error(400, "The address is malformed.") from None
         request = Request(
             self.app, self.command, segments, query, self.headers.get("Content-Type") or "", body
         )
@@ -243,19 +242,19 @@ class Handler(BaseHTTPRequestHandler):
         """The request's body, bounded; what is refused unread ends the connection."""
         self.close_connection = True
         if self.headers.get("Transfer-Encoding"):
-            raise ApiError(411, 120004, "A request needs a Content-Length.")
+            raise http_error(411, "A request needs a Content-Length.")
         lengths = self.headers.get_all("Content-Length") or ["0"]
         if len(lengths) > 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
-            raise ApiError(400, 120004, "The Content-Length is malformed.")
+            raise http_error(400, "The Content-Length is malformed.")
         multipart = (self.headers.get("Content-Type") or "").startswith("multipart/form-data")
         bound = protocol.MAX_UPLOAD_BYTES if multipart else protocol.MAX_JSON_BYTES
         if len(lengths[0]) > 12 or (length := int(lengths[0])) > bound:
-            raise ApiError(413, 120004, f"A request body may have {bound} bytes.")
+            raise http_error(413, f"A request body may have {bound} bytes.")
         if self.path.startswith("/hopsworks-api") and length:
             self.app.check_key(self.headers.get("Authorization"))  # before reading megabytes
         body = self.rfile.read(length)
         if len(body) < length:
-            raise ApiError(400, 120004, "The request body is shorter than its Content-Length.")
+            raise http_error(400, "The request body is shorter than its Content-Length.")
         self.close_connection = self.headers.get("Connection", "").lower() == "close"
         return body
 
@@ -297,7 +296,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.command = self.command or "GET"
         self.request_version = "HTTP/1.1"
-        self._send(self._error(ApiError(code, 120004, message or "The request is malformed.")))
+        self._send(self._error(http_error(code, message or "The request is malformed.")))
 
     def log_message(self, *args: Any) -> None:
         """Nothing is logged: requests would only bury the warnings."""
@@ -378,7 +377,7 @@ def flight_server(app: App, cert: bytes, key: bytes) -> Any:
 
 def certificate() -> tuple[bytes, bytes]:
     """A self-signed certificate and its key, for the server and for the client's Flight login."""
-    from datetime import datetime, timedelta, timezone
+    from datetime import datetime, timedelta
     from ipaddress import ip_address
 
     from cryptography import x509
@@ -388,7 +387,7 @@ def certificate() -> tuple[bytes, bytes]:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hopsworks_local")])
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     names = [
         x509.DNSName(f"flyingduck.service.{DOMAIN}"),
         x509.DNSName("localhost"),
@@ -407,9 +406,7 @@ def certificate() -> tuple[bytes, bytes]:
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return cert.public_bytes(serialization.Encoding.PEM), private
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from . import queries
@@ -18,19 +19,28 @@ from .groups import (
 from .protocol import ApiError, Reply, Request, route, take, unsupported
 from .state import Entity, Exists
 
-FORMATS = "csv tfrecords tfrecord parquet tsv hdf5 npy orc avro image petastorm".split()
-_ROLES = {  # flag of a feature -> (status, error code) when it is not in the query
-    "label": (404, 270142),
-    "inferenceHelperColumn": (404, 270142),
-    "trainingHelperColumn": (404, 270225),
-}
+FORMATS = (
+    "csv",
+    "tfrecords",
+    "tfrecord",
+    "parquet",
+    "tsv",
+    "hdf5",
+    "npy",
+    "orc",
+    "avro",
+    "image",
+    "petastorm",
+)
+# What a feature of a view can be -> the error code when it is not in the view's query.
+_ROLES = {"label": 270142, "inferenceHelperColumn": 270142, "trainingHelperColumn": 270225}
 
 
 def view_of(request: Request, name: str, version: int) -> Entity:
     """The feature view of that name and version, or 404."""
     found = request.app.folder.get("featureview", name, version)
     if not found:
-        raise ApiError(404, 270181, f"There is no feature view {name!r} version {version}.")
+        raise ApiError(270181, f"There is no feature view {name!r} version {version}.")
     return found
 
 
@@ -45,11 +55,11 @@ def create(request: Request) -> Reply:
     if doc.get("maxFeatureAgeSecs"):
         raise unsupported("create_feature_view(max_feature_age=...)")
     if take(doc, "query", dict, None) is None:
-        raise ApiError(400, 270180, "A feature view needs a query.")
+        raise ApiError(270180, "A feature view needs a query.")
     with app.folder.transaction():
         query = queries.parse(request, doc["query"])
         if not all(part["features"] for part in (query, *(j["query"] for j in query["joins"]))):
-            raise ApiError(400, 270180, "Every group of a feature view's query needs features.")
+            raise ApiError(270180, "Every group of a feature view's query needs features.")
         stored = {
             "description": check_description(take(doc, "description", str, "")),
             "query": query,
@@ -60,7 +70,7 @@ def create(request: Request) -> Reply:
             view = app.folder.add("featureview", name, version, stored)
         except Exists:
             raise ApiError(
-                400, 270179, f"The feature view {name!r} version {version} already exists."
+                270179, f"The feature view {name!r} version {version} already exists."
             ) from None
     return Reply(201, view_dto(request, view))
 
@@ -76,7 +86,7 @@ def _read_roles(
     for feature in features:
         name = take(feature, "name", str)
         owner = take(take(feature, "featuregroup", dict, {}), "id", int, None)
-        for role, (status, code) in _ROLES.items():
+        for role, code in _ROLES.items():
             if not take(feature, role, bool, False):
                 continue
             matches = [
@@ -85,7 +95,7 @@ def _read_roles(
                 if name in (f, out) and owner in (None, groups[i].id)
             ]
             if not matches:
-                raise ApiError(status, code, f"The column {name!r} is not in the view's query.")
+                raise ApiError(code, f"The column {name!r} is not in the view's query.")
             roles[role] += matches
     return roles
 
@@ -102,7 +112,7 @@ def _read_transformations(
         for feature in take(udf, "transformationFeatures", list, []):
             if feature not in names:
                 raise ApiError(
-                    404, 270164, f"The transformed feature {feature!r} is not in the view's query."
+                    270164, f"The transformed feature {feature!r} is not in the view's query."
                 )
         found.append(
             {"id": i + 1, "version": take(function, "version", int, 1), "hopsworksUdf": udf}
@@ -186,7 +196,7 @@ def get_by_name(request: Request, name: str) -> Any:
     """`get_feature_views(name)`: every version."""
     found = request.app.folder.versions("featureview", name)
     if not found:
-        raise ApiError(404, 270181, f"There is no feature view {name!r}.")
+        raise ApiError(270181, f"There is no feature view {name!r}.")
     return {"count": len(found), "items": [view_dto(request, v) for v in found]}
 
 
@@ -211,7 +221,7 @@ def delete_all(request: Request, name: str) -> Any:
     """`FeatureView.delete_all`: every version, with its training datasets."""
     found = request.app.folder.versions("featureview", name)
     if not found:
-        raise ApiError(404, 270181, f"There is no feature view {name!r}.")
+        raise ApiError(270181, f"There is no feature view {name!r}.")
     with request.app.folder.transaction():
         for view in found:
             request.app.folder.remove(view.id)
@@ -289,7 +299,7 @@ _DATASETS = "featureview/{name}/version/{version:int}/trainingdatasets"
 def _dataset(request: Request, view: Entity, version: int) -> Entity:
     found = request.app.folder.get("trainingdataset", view.name, version, owner=view.id)
     if not found:
-        raise ApiError(404, 270012, f"{view.name!r} has no training dataset version {version}.")
+        raise ApiError(270012, f"{view.name!r} has no training dataset version {version}.")
     return found
 
 
@@ -320,7 +330,7 @@ def create_dataset(request: Request, name: str, version: int) -> Reply:
     if take(doc, "spineAnchored", bool, False) or take(doc, "lookback", dict, None):
         raise unsupported("Training data with spine_df or lookback")
     if take(doc, "dataFormat", str, "tsv") not in FORMATS:
-        raise ApiError(400, 270057, f"Unknown data format {doc['dataFormat']!r}.")
+        raise ApiError(270057, f"Unknown data format {doc['dataFormat']!r}.")
     wanted = check_version(take(doc, "version", int, None), 270058)
     with app.folder.transaction():
         view = view_of(request, name, version)
@@ -347,7 +357,6 @@ def create_dataset(request: Request, name: str, version: int) -> Reply:
         limit, now = app.training_dataset_quota, app.folder.count("trainingdataset")
         if limit is not None and now >= limit:
             raise ApiError(
-                500,
                 270186,
                 f"Training dataset quota reached. Current: {now} Max: {limit}. Delete training "
                 "datasets that are no longer needed.",
@@ -356,7 +365,7 @@ def create_dataset(request: Request, name: str, version: int) -> Reply:
             dataset = app.folder.add("trainingdataset", name, wanted, stored, owner=view.id)
         except Exists:
             raise ApiError(
-                400, 270016, f"{name!r} already has a training dataset version {wanted}."
+                270016, f"{name!r} already has a training dataset version {wanted}."
             ) from None
     answer = dataset_dto(request, view, dataset)
     return Reply(201, answer)
@@ -372,30 +381,28 @@ def _read_split(split: Any) -> dict[str, Any]:
         "endTime": take(split, "endTime", int, None),
     }
     if kind == "RANDOM_SPLIT" and not (found["percentage"] or 0) > 0:
-        raise ApiError(400, 270099, f"The split {found['name']!r} needs a percentage above 0.")
+        raise ApiError(270099, f"The split {found['name']!r} needs a percentage above 0.")
     return found
 
 
 def _check_splits(splits: list[dict[str, Any]], left: Entity) -> None:
     names = [s["name"] for s in splits]
     if len(set(names)) < len(names):
-        raise ApiError(400, 270106, "Two splits have the same name.")
+        raise ApiError(270106, "Two splits have the same name.")
     timed = [s for s in splits if s["splitType"] != "RANDOM_SPLIT"]
     if timed and left.doc["eventTime"] is None:
-        raise ApiError(400, 270172, f"The feature group {left.name!r} has no event time.")
+        raise ApiError(270172, f"The feature group {left.name!r} has no event time.")
     for split in timed:
         start, end = split["startTime"], split["endTime"]
         if start is None or end is None or end < start:
             raise ApiError(
-                400, 270206, f"The time split {split['name']!r} needs a start and a later end."
+                270206, f"The time split {split['name']!r} needs a start and a later end."
             )
     order = [s for n in ("train", "validation", "test") for s in timed if s["name"] == n]
-    for earlier, later in zip(order, order[1:], strict=False):
+    for earlier, later in pairwise(order):
         if later["startTime"] < earlier["endTime"] or later["startTime"] == order[0]["startTime"]:
             raise ApiError(
-                400,
-                270206,
-                f"The split {later['name']!r} starts before {earlier['name']!r} ends.",
+                270206, f"The split {later['name']!r} starts before {earlier['name']!r} ends."
             )
 
 
@@ -437,4 +444,4 @@ def purge(request: Request, name: str, version: int, number: int | None = None) 
     view = view_of(request, name, version)
     if number is not None:
         _dataset(request, view, number)
-    raise ApiError(400, 270204, "An in-memory training dataset has no data to delete.")
+    raise ApiError(270204, "An in-memory training dataset has no data to delete.")

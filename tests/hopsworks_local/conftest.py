@@ -1,0 +1,168 @@
+"""One server and one login for a whole run; names that never collide; everything cleaned up.
+
+The contract tests take the fixture `project`. They run against hopsworks_local and, with
+`pytest -m live` and the HOPSWORKS_* variables set, unchanged against a real cluster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch  # for the environment only; the client is never replaced
+
+import pandas as pd
+import pytest
+
+import hopsworks_local
+
+TAG_SCHEMAS = {"owner": {"type": "string"}, "limits": {"type": "object", "required": ["low"]}}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The same tests for the local server, or for a cluster when that is asked for."""
+    if "backend" in metafunc.fixturenames:
+        live = "live" in (metafunc.config.getoption("-m") or "").replace("not live", "")
+        one = pytest.param("live", marks=pytest.mark.live) if live else "local"
+        metafunc.parametrize("backend", [one], scope="session", indirect=True)
+
+
+@pytest.fixture(scope="session")
+def backend(request: pytest.FixtureRequest) -> str:
+    """`local` or `live`."""
+    if request.param == "live" and not os.environ.get("HOPSWORKS_API_KEY"):
+        pytest.fail("-m live needs HOPSWORKS_HOST, HOPSWORKS_PROJECT and HOPSWORKS_API_KEY")
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of the session's server."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def server(root: Path) -> Iterator[hopsworks_local.Server]:
+    """The session's server, with two tag schemas."""
+    with hopsworks_local.start(root) as running:
+        (root / "local" / "tag_schemas.json").write_text(json.dumps(TAG_SCHEMAS))
+        yield running
+
+
+@contextlib.contextmanager
+def logged_in(env: dict[str, str]) -> Iterator[Any]:
+    """A project of the client, which keeps its one connection in globals."""
+    import hopsworks
+
+    with patch.dict(os.environ, env), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        project = hopsworks.login()
+        yield project
+        hopsworks.logout()
+
+
+@pytest.fixture(scope="module")
+def project(backend: str, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A logged-in project; each module logs in anew, as other tests may have logged in elsewhere."""
+    env = {} if backend == "live" else request.getfixturevalue("server").env
+    with logged_in(env) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def fs(project: Any) -> Any:
+    """The feature store."""
+    return project.get_feature_store()
+
+
+@pytest.fixture(scope="module")
+def registry(project: Any) -> Any:
+    """The model registry."""
+    return project.get_model_registry()
+
+
+@pytest.fixture(scope="module")
+def datasets(project: Any) -> Any:
+    """The dataset API."""
+    return project.get_dataset_api()
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that nobody else uses."""
+    return f"t{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+def make_group(fs: Any) -> Iterator[Callable[..., Any]]:
+    """Makes feature groups, filled with a frame, and deletes them in the end."""
+    made = []
+
+    def make(df: pd.DataFrame, primary_key: tuple[str, ...] = ("id",), **options: Any) -> Any:
+        options.setdefault("name", f"t{secrets.token_hex(6)}")
+        options.setdefault("version", 1)
+        group = fs.create_feature_group(primary_key=list(primary_key), **options)
+        group.insert(df)
+        made.append(group)
+        return group
+
+    yield make
+    for group in made:
+        found = fs.get_feature_group(group.name, group.version)
+        if found is not None:
+            found.delete(force=True)
+
+
+@pytest.fixture
+def make_view(fs: Any, name: str) -> Iterator[Callable[..., Any]]:
+    """Makes feature views and deletes them in the end."""
+    made = []
+
+    def make(query: Any, **options: Any) -> Any:
+        view = fs.create_feature_view(name, query, **{"version": 1, **options})
+        made.append(view)
+        return view
+
+    yield make
+    for view in made:
+        with contextlib.suppress(Exception):  # a test may have deleted it already
+            view.delete()
+
+
+@pytest.fixture
+def make_model(registry: Any, name: str, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Saves models (the client sleeps five seconds for each) and deletes them in the end."""
+    made = []
+
+    def make(**options: Any) -> Any:
+        folder = tmp_path / "model"
+        (folder / "sub").mkdir(parents=True, exist_ok=True)
+        (folder / "weights.bin").write_bytes(bytes(range(256)) * 64)
+        (folder / "sub" / "notes.txt").write_text("nested")
+        model = registry.python.create_model(name, **options)
+        model.save(str(folder))
+        made.append(model)
+        return model
+
+    yield make
+    for model in made:
+        with contextlib.suppress(Exception):
+            model.delete()
+
+
+@pytest.fixture(scope="session")
+def rows() -> Callable[[Any], pd.DataFrame]:
+    """Reads a query without the half second that `read()` spends on its animation."""
+    import pyarrow as pa
+
+    def read(query: Any) -> pd.DataFrame:
+        with query.read_batches() as batches:
+            found = list(batches)
+        return pa.Table.from_batches(found).to_pandas() if found else pd.DataFrame()
+
+    return read
