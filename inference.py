@@ -45,7 +45,7 @@ def main(recount, dry_run):
                   f"label {row.quality}, model version {row.model_version}")  # fmt: skip
         if not dry_run:
             features.write(store, features.PREDICTION, made)
-        known = pd.concat([known, made], ignore_index=True)
+        known = pd.concat([known, made], ignore_index=True) if len(known) else made
     counts = counted.with_recent(known)
     if dry_run:
         print(f"dry run: {len(new)} predicted, nothing saved")

@@ -32,10 +32,12 @@ def connect():
     # before the client's import, which would otherwise set the root logger to INFO and draw bars
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     os.environ["TQDM_DISABLE"] = "1"
+    import hopsworks
+
+    # after its import, which sets filters of its own
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", message="Incremented version")  # said at every new model
-    import hopsworks
+    warnings.filterwarnings("ignore", message="Incremented version")  # said at every read
 
     settings, where = _settings()
     try:

@@ -87,6 +87,15 @@ def confidence(truth, expected, fold_numbers):
     return chances
 
 
+def sets(truth, chances, fold_numbers, coverage=0.8):
+    """Which grades are in each wine's set, boolean (repeats, n, 7): levels from other folds."""
+    inside = np.empty(chances.shape, dtype=bool)
+    for repeat, held_out in _parts(fold_numbers):
+        level = learn_level(truth[~held_out], chances[repeat, ~held_out], coverage)
+        inside[repeat, held_out] = in_sets(chances[repeat, held_out], level)
+    return inside
+
+
 def evaluate(truth, expected, fold_numbers, *, repeats=200):
     """All metrics of P1 as served, and the bootstrap behind their standard errors.
 
@@ -119,16 +128,28 @@ def compare(truth, new, old, *, repeats=500):
     }
 
 
-def set_coverage(truth, chances, level=0.8):
-    """How often the smallest set of grades with ``level`` of the probability holds the truth.
+def in_sets(chances, level):
+    """The grades of each wine's set, boolean array (n, 7).
 
-    ``truth`` (n,), ``chances`` (n, 7). Returns ``(coverage, mean size of the sets)``.
+    The most probable grades, down to the one with which their probability reaches ``level``.
     """
     order = np.argsort(-chances, axis=1)
     ranked = np.take_along_axis(chances, order, axis=1)
-    inside = ranked.cumsum(axis=1) - ranked < level  # up to the grade that reaches the level
-    right = np.take_along_axis(np.asarray(truth)[:, None] == np.array(GRADES), order, axis=1)
-    return float((inside & right).any(axis=1).mean()), float(inside.sum(axis=1).mean())
+    inside = np.empty(chances.shape, dtype=bool)
+    np.put_along_axis(inside, order, ranked.cumsum(axis=1) - ranked < level, axis=1)
+    return inside
+
+
+def learn_level(truth, chances, coverage=0.8):
+    """The level at which ``in_sets`` holds the true grade for ``coverage`` of the wines.
+
+    Grades come whole, so sets cut at 0.8 would hold more than 80 %: the level is the quantile
+    of the probability ranked above the true grade (split-conformal adaptive sets, Romano et al.
+    2020). ``truth`` (n,), ``chances`` (n, 7) out of fold.
+    """
+    own = chances[np.arange(len(truth)), np.asarray(truth) - GRADES[0]]
+    above = np.where(chances > own[:, None], chances, 0).sum(axis=1)
+    return float(np.quantile(above, coverage, method="higher")) + 1e-9
 
 
 def log_loss(truth, chances):

@@ -67,6 +67,8 @@ def write(store, group, frame):
         time_travel_format="DELTA",
         stream=_stream(),
     )
+    times = frame.select_dtypes("datetime").columns  # Delta keeps microseconds
+    frame = frame.astype(dict.fromkeys(times, "datetime64[us]"))
     # waits for the cluster's job when streaming; without streaming the rows are there at once
     call(feature_group.insert, frame, wait=True)
     return feature_group

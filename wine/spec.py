@@ -11,11 +11,12 @@ from wine.columns import FEATURES, GRADES, MEASUREMENTS, TYPES
 
 
 
-def build(wines, *, model_name, cuts, odds, metrics, protocol, today):
+def build(wines, *, model_name, cuts, odds, set_level, metrics, protocol, today):
     """The spec as a dict of plain JSON values.
 
     ``wines`` are the real wines the model was fitted on (for ranges, typical values and
     examples); ``metrics`` maps "cv", "cv_se", "test", "test_interval" and "daily" to dicts.
+    ``set_level`` is the level at which ``evaluation.in_sets`` holds the truth for 80 %.
     """
     return {
         "model": model_name,
@@ -43,6 +44,7 @@ def build(wines, *, model_name, cuts, odds, metrics, protocol, today):
         "grades": list(GRADES),
         "cuts": list(cuts),
         "odds": odds,
+        "set_level": set_level,
         "protocol": protocol,
         "metrics": metrics,
         "examples": examples(wines),

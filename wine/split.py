@@ -1,5 +1,7 @@
 """Protocol P1: one locked test part and repeated cross-validation, both by near-duplicate group."""
 
+import warnings
+
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -12,11 +14,7 @@ def test_part(wines, seed=SEED):
 
     Stratified by grade; a group (``group_id``) lies wholly inside or outside.
     """
-    splitter = StratifiedGroupKFold(TEST_SHARE, shuffle=True, random_state=seed)
-    _, test = next(splitter.split(wines, wines["quality"], wines["group_id"]))
-    part = np.zeros(len(wines), dtype=bool)
-    part[test] = True
-    return part
+    return _fold_numbers(wines, TEST_SHARE, seed) == 0
 
 
 def folds(wines, *, repeats=REPEATS, seed=SEED):
@@ -24,10 +22,18 @@ def folds(wines, *, repeats=REPEATS, seed=SEED):
 
     StratifiedGroupKFold by grade and ``group_id``; a new shuffle in every repeat.
     """
-    numbers = np.empty((repeats, len(wines)), dtype=np.int8)
-    for repeat in range(repeats):
-        splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed + 1 + repeat)
-        parts = splitter.split(wines, wines["quality"], wines["group_id"])
-        for fold, (_, test) in enumerate(parts):
-            numbers[repeat, test] = fold
+    return np.stack([_fold_numbers(wines, FOLDS, seed + 1 + i) for i in range(repeats)])
+
+
+def _fold_numbers(wines, parts, seed):
+    """Which of ``parts`` stratified group folds holds each wine: int array (n,)."""
+    splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
+    numbers = np.empty(len(wines), dtype=np.int8)
+    with warnings.catch_warnings():
+        # grade 9 has fewer wines than there are folds, so some folds have none: as it must be
+        warnings.filterwarnings("ignore", message="The least populated class")
+        for number, (_, held_out) in enumerate(
+            splitter.split(wines, wines["quality"], wines["group_id"])
+        ):
+            numbers[held_out] = number
     return numbers
