@@ -101,8 +101,8 @@ def start(
 
 def client_env(host: str, port: int, project: str, api_key: str) -> dict[str, str]:
     """The variables that the client reads, with a certificate folder of their own."""
-    exempt = [os.environ.get(name, "") for name in ("NO_PROXY", "no_proxy")]
-    no_proxy = ",".join(dict.fromkeys([*",".join(exempt).split(","), host, "localhost"])).strip(",")
+    exempt = os.environ.get("NO_PROXY", "") + "," + os.environ.get("no_proxy", "")
+    no_proxy = ",".join(dict.fromkeys([*filter(None, exempt.split(",")), host, "localhost"]))
     return {
         "HOPSWORKS_HOST": host,
         "HOPSWORKS_PORT": str(port),

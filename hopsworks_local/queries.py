@@ -8,6 +8,7 @@ client sends can become SQL.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -213,9 +214,9 @@ def literal(value: str, kind: str) -> str:
                 raise ValueError
             return f"CAST({int(value)} AS BIGINT)"
         if kind in (*_INTEGERS, "float", "double") or kind.startswith("decimal"):
-            if not (number := Decimal(value)).is_finite():
+            if not math.isfinite(number := float(Decimal(value))):
                 raise ValueError
-            return f"CAST({_text(str(number))} AS {'FLOAT' if kind == 'float' else 'DOUBLE'})"
+            return f"CAST({_text(repr(number))} AS {'FLOAT' if kind == 'float' else 'DOUBLE'})"
         if kind == "boolean":
             return {"true": "TRUE", "false": "FALSE"}[value.lower()]
         if kind == "timestamp":

@@ -168,6 +168,29 @@ def feature_store(request: Request, name: str) -> Any:
 # -- HTTP ------------------------------------------------------------------------------------------
 
 
+# What a path that nobody handles would have been for; the first word that is in it counts.
+_UNSUPPORTED = (
+    ("preparedstatement", "init_serving and get_feature_vector"),
+    ("provenance", "init_serving and the provenance of feature groups and views"),
+    ("log", "enable_logging and feature logging"),
+    ("keywords", "keywords"),
+    ("alerts", "alerts"),
+    ("expectationsuite", "expectation suites (Great Expectations)"),
+    ("validationreport", "validation reports (Great Expectations)"),
+    ("featuremonitoring", "feature monitoring"),
+    ("ingestion", "ingestion jobs"),
+    ("transformationfunctions", "saved transformation functions (get_transformation_functions)"),
+    ("storageconnectors", "storage connectors and data sources"),
+    ("elastic", "search"),
+    ("jobs", "jobs (get_job_api)"),
+    ("kafka", "Kafka (get_kafka_api)"),
+    ("serving", "deployments (get_model_serving, deploy)"),
+    ("git", "git repositories (get_git_api)"),
+    ("python", "Python environments (get_environment_api)"),
+    ("users", "users, secrets and members"),
+)
+
+
 def dispatch(app: App, request: Request) -> Reply:
     """Authorised request in, answer out. The project and feature store of a path are checked and
     cut off here, so that the routes need not repeat them."""
@@ -181,7 +204,9 @@ def dispatch(app: App, request: Request) -> Reply:
             segments = segments[2:]
     found = find_handler(request.method, segments)
     if found is None:
-        raise protocol.unsupported(f"The call {request.method} /{'/'.join(segments)}")
+        named = [call for word, call in _UNSUPPORTED if word in segments]
+        what = f"{request.method} /{'/'.join(segments)}"
+        raise protocol.unsupported(f"{named[0]} ({what})" if named else what)
     handler, values = found
     answer = handler(request, **values)
     return answer if isinstance(answer, Reply) else Reply(200, answer)

@@ -18,6 +18,7 @@ from unittest.mock import patch  # for the environment only; the client is never
 
 import pandas as pd
 import pytest
+import requests
 
 import hopsworks_local
 
@@ -55,7 +56,7 @@ def server(root: Path) -> Iterator[hopsworks_local.Server]:
 
 
 @contextlib.contextmanager
-def logged_in(env: dict[str, str]) -> Iterator[Any]:
+def _logged_in(env: dict[str, str]) -> Iterator[Any]:
     """A project of the client, which keeps its one connection in globals."""
     import hopsworks
 
@@ -66,11 +67,33 @@ def logged_in(env: dict[str, str]) -> Iterator[Any]:
         hopsworks.logout()
 
 
+@pytest.fixture(scope="session")
+def logged_in() -> Callable[[dict[str, str]], Any]:
+    """A context in which the client is logged in with other settings than the session's."""
+    return _logged_in
+
+
+@pytest.fixture
+def rest(server: hopsworks_local.Server) -> Callable[..., requests.Response]:
+    """Sends what the client would never send: method, path below the feature store, body."""
+    session = requests.Session()
+    session.headers["Authorization"] = f"ApiKey {server.env['HOPSWORKS_API_KEY']}"
+    session.verify, session.trust_env = False, False
+
+    def send(method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
+        middle = "" if path.startswith(("modelregistries", "dataset")) else "featurestores/1/"
+        url = f"{server.url}/hopsworks-api/api/project/1/{middle}{path}"
+        data = body if isinstance(body, bytes) else json.dumps(body).encode() if body else None
+        return session.request(method, url, data=data, timeout=30, **options)
+
+    return send
+
+
 @pytest.fixture(scope="module")
 def project(backend: str, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A logged-in project; each module logs in anew, as other tests may have logged in elsewhere."""
     env = {} if backend == "live" else request.getfixturevalue("server").env
-    with logged_in(env) as found:
+    with _logged_in(env) as found:
         yield found
 
 

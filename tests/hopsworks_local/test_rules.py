@@ -1,0 +1,385 @@
+"""The rules of the backend, each through the client: what passes here should pass on a cluster.
+
+Only against hopsworks_local: the codes are those of the backend's public source, and a cluster of
+another version may word a refusal differently.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hopsworks.client.exceptions import DatasetException, FeatureStoreException, RestAPIError
+from hopsworks_common.client.exceptions import ModelRegistryException
+
+ONE = pd.DataFrame({"id": [1], "x": [0.5]})
+DAY = pd.Timestamp("2024-03-01").as_unit("us")
+
+
+@pytest.fixture(scope="module")
+def backend() -> str:
+    """Only the local server."""
+    return "local"
+
+
+def refused(code: int, call: Callable[[], Any], status: int = 400) -> RestAPIError:
+    """The call is refused with that error code and HTTP status, and with a sentence."""
+    with pytest.raises(RestAPIError) as caught:
+        call()
+    assert (caught.value.error_code, caught.value.response.status_code) == (code, status)
+    assert caught.value.user_message
+    return caught.value
+
+
+def unsupported(call: Callable[[], Any], says: str) -> None:
+    """The call is refused with a 501 that names it."""
+    assert says in refused(120004, call, 501).user_message
+
+
+# -- names, descriptions, versions -----------------------------------------------------------------
+
+BAD_NAMES = ["MyGroup", "my-group", "1group", "_x", "a" * 64, "a.b", "a b", "ä", "a'b", ""]
+
+
+@pytest.mark.parametrize("bad", BAD_NAMES)
+def test_names_of_groups_and_views(fs: Any, make_group: Any, bad: str) -> None:
+    refused(270091, lambda: fs.create_feature_group(bad, 1, primary_key=["id"]).insert(ONE))
+    if bad:
+        group = make_group(ONE)
+        refused(270091, lambda: fs.create_feature_view(bad, group.select_all(), version=1))
+
+
+@pytest.mark.parametrize("bad", ["1x", "a-b", "_x", "x" * 64])
+def test_names_of_features(fs: Any, name: str, bad: str) -> None:
+    frame = ONE.rename(columns={"x": bad})
+    refused(270040, lambda: fs.create_feature_group(name, 1, primary_key=["id"]).insert(frame))
+
+
+def test_the_longest_names_pass(make_group: Any) -> None:
+    make_group(ONE.rename(columns={"x": "x" * 63}), name="t" * 63)
+
+
+def test_descriptions(fs: Any, make_group: Any, name: str) -> None:
+    group = make_group(ONE, description="d" * 256)
+    refused(270092, lambda: group.update_description("d" * 257))
+    refused(
+        270092,
+        lambda: fs.create_feature_group(name, 1, primary_key=["id"], description="d" * 257).insert(
+            ONE
+        ),
+    )
+    refused(270041, lambda: group.update_feature_description("x", "d" * 257))
+    refused(270092, lambda: fs.create_feature_view(name, group.select_all(), description="d" * 257))
+
+
+def test_versions(fs: Any, make_group: Any, make_view: Any, name: str) -> None:
+    refused(270059, lambda: fs.create_feature_group(name, -1, primary_key=["id"]).insert(ONE))
+    group = make_group(ONE)
+    refused(270058, lambda: fs.create_feature_view(name, group.select_all(), version=-1))
+
+
+def test_what_exists_cannot_be_made_again(fs: Any, make_group: Any, make_view: Any) -> None:
+    group = make_group(ONE)
+    refused(270089, lambda: fs.create_feature_group(group.name, 1, primary_key=["id"]).insert(ONE))
+    view = make_view(group.select_all())
+    refused(270179, lambda: fs.create_feature_view(view.name, group.select_all(), version=1))
+
+
+def test_the_number_of_a_deleted_highest_version_is_used_again(make_group: Any) -> None:
+    first = make_group(ONE)
+    second = make_group(ONE, name=first.name, version=2)
+    second.delete()
+    assert make_group(ONE, name=first.name, version=None).version == 2
+
+
+# -- schemas ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "passes"),
+    [
+        (pd.Series([DAY]), True),
+        (pd.Series([DAY.date()]), True),
+        (pd.Series([1_700_000_000_000]), True),
+        (pd.Series([1.5]), False),
+        (pd.Series(["2024-03-01"]), False),
+        (pd.Series([1_700_000_000], dtype="int32"), False),
+    ],
+    ids=["timestamp", "date", "bigint", "double", "string", "int"],
+)
+def test_event_time_types(fs: Any, make_group: Any, name: str, values: Any, passes: bool) -> None:
+    frame = pd.DataFrame({"id": [1], "at": values})
+    if passes:
+        make_group(frame, event_time="at")
+    else:
+        refused(
+            270171,
+            lambda: fs.create_feature_group(name, 1, primary_key=["id"], event_time="at").insert(
+                frame
+            ),
+        )
+
+
+def test_event_time_must_be_a_feature(rest: Any, name: str) -> None:
+    body = {"name": name, "version": 1, "features": [{"name": "id", "type": "bigint"}]}
+    answer = rest("POST", "featuregroups", {**body, "timeTravelFormat": "DELTA", "eventTime": "no"})
+    assert (answer.status_code, answer.json()["errorCode"]) == (400, 270172)
+
+
+def test_duplicate_features_and_types(fs: Any, rest: Any, name: str) -> None:
+    twice = [{"name": "id", "type": "bigint"}] * 2
+    body = {"name": name, "version": 1, "timeTravelFormat": "DELTA"}
+    assert rest("POST", "featuregroups", {**body, "features": twice}).json()["errorCode"] == 270224
+    for kind in (None, "", "nonsense", "int; drop"):
+        features = [{"name": "id", "type": kind}]
+        answer = rest("POST", "featuregroups", {**body, "features": features})
+        assert answer.json()["errorCode"] == 270212
+
+
+def test_a_stream_group_needs_a_primary_key(fs: Any, name: str) -> None:
+    refused(
+        270121, lambda: fs.create_feature_group(name, 1, stream=True, event_time=None).save(ONE)
+    )
+
+
+def test_a_default_value_at_creation(fs: Any, name: str) -> None:
+    from hsfs.feature import Feature
+
+    features = [Feature("id", "bigint"), Feature("x", "double", default_value="1.0")]
+    group = fs.create_feature_group(name, 1, primary_key=["id"], features=features)
+    refused(270132, group.save)
+
+
+def test_longer_texts_fit_later(rows: Any, make_group: Any) -> None:
+    group = make_group(pd.DataFrame({"id": [1], "text": ["x" * 120]}))
+    group.insert(pd.DataFrame({"id": [2], "text": ["y" * 5000]}))
+    assert rows(group.select_all()).text.str.len().max() == 5000
+
+
+def test_insert_must_fit_the_schema(make_group: Any) -> None:
+    group = make_group(ONE)
+    for frame in (ONE[["id"]], ONE.assign(more=1), ONE.assign(x="text")):
+        with pytest.raises(FeatureStoreException):
+            group.insert(frame)
+    with pytest.raises(ValueError, match=r"[Nn]ull"):
+        group.insert(pd.DataFrame({"id": pd.array([None], dtype="Int64"), "x": [1.0]}))
+
+
+def test_features_can_only_be_appended(make_group: Any, rest: Any) -> None:
+    from hsfs.feature import Feature
+
+    group = make_group(ONE)
+    refused(270114, lambda: group.append_features([Feature("k", "bigint", primary=True)]))
+    for features in (
+        [{"name": "id", "type": "bigint", "primary": True}],
+        [{"name": "id", "type": "bigint", "primary": True}, {"name": "x", "type": "string"}],
+        [{"name": "id", "type": "bigint"}, {"name": "x", "type": "double"}],
+    ):
+        answer = rest(
+            "PUT", f"featuregroups/{group.id}?updateMetadata=true", {"features": features}
+        )
+        assert answer.json()["errorCode"] == 270114
+    refused(270224, lambda: group.append_features([Feature("x", "double")]))
+
+
+def test_statistics_columns_are_features(fs: Any, name: str) -> None:
+    config = {"enabled": True, "columns": ["nope"]}
+    group = fs.create_feature_group(name, 1, primary_key=["id"], statistics_config=config)
+    refused(270108, lambda: group.insert(ONE))
+
+
+# -- queries and views -----------------------------------------------------------------------------
+
+
+def test_joins(fs: Any, make_group: Any, rows: Any) -> None:
+    left = make_group(ONE)
+    right = make_group(ONE.rename(columns={"id": "key"}), primary_key=("key",))
+    refused(270096, lambda: rows(left.select_all().join(right.select_all())))
+    refused(270082, lambda: rows(left.select_all().join(right.select_all(), on=["nope"])))
+    joined = left.select_all().join(
+        right.select_all(), left_on=["id"], right_on=["key"], prefix="A-"
+    )
+    refused(270165, lambda: rows(joined))
+    uneven = left.select_all().join(right.select_all(), left_on=["id", "x"], right_on=["key"])
+    refused(270097, lambda: rows(uneven))
+
+
+def test_unknown_features(make_group: Any, rows: Any) -> None:
+    from hsfs.feature import Feature
+
+    group = make_group(ONE)
+    refused(270082, lambda: rows(group.select_all().filter(Feature("nope", "double") > 1)))
+
+
+@pytest.mark.parametrize("value", ["abc", "1; DROP TABLE", "nan", "inf", "1e999999", "0x1", "''"])
+def test_filter_values_must_fit_the_type(make_group: Any, rows: Any, value: str) -> None:
+    group = make_group(ONE)
+    refused(270139, lambda: rows(group.filter(group.x > value)))
+
+
+def test_labels_and_helpers_must_be_in_the_query(make_group: Any, rest: Any, name: str) -> None:
+    group = make_group(ONE)
+    query = json.loads(group.select(["id"]).json())
+    for role, code in (
+        ("label", 270142),
+        ("inferenceHelperColumn", 270142),
+        ("trainingHelperColumn", 270225),
+    ):
+        body = {"name": name, "version": 1, "query": query, "features": [{"name": "x", role: True}]}
+        answer = rest("POST", "featureview", body)
+        assert (answer.status_code, answer.json()["errorCode"]) == (404, code)
+    answer = rest("POST", "featureview", {"name": name, "query": {**query, "leftFeatures": []}})
+    assert answer.json()["errorCode"] == 270180
+    assert rest("POST", "featureview", {"name": name}).json()["errorCode"] == 270180
+
+
+def test_a_group_in_use_is_not_deleted(rest: Any, fs: Any, make_group: Any, make_view: Any) -> None:
+    group = make_group(ONE)
+    view = make_view(group.select_all())
+    error = refused(120002, group.delete)
+    assert view.name in error.user_message
+    group.delete(force=True)
+    with pytest.raises(ValueError, match="no longer valid"):
+        fs.get_feature_view(view.name, 1)
+    rest("DELETE", f"featureview/{view.name}/version/1")  # FeatureView.clean() is broken in 5.2.1
+    assert fs.get_feature_view(view.name, 1) is None
+
+
+def test_a_group_goes_with_its_views(fs: Any, make_group: Any, make_view: Any) -> None:
+    group = make_group(ONE)
+    view = make_view(group.select_all())
+    group.delete(delete_feature_views=True)
+    assert fs.get_feature_view(view.name, 1) is None
+
+
+def test_a_window_needs_an_event_time(make_group: Any, make_view: Any) -> None:
+    view = make_view(make_group(ONE).select_all())
+    with pytest.raises(ValueError, match="event time"):
+        view.get_batch_data(start_time="2024-01-01")
+
+
+def test_missing_views_and_training_datasets(make_group: Any, make_view: Any) -> None:
+    view = make_view(make_group(ONE).select_all())
+    refused(270012, lambda: view.get_training_data(7), 404)
+    refused(270012, lambda: view.delete_training_dataset(7), 404)
+    view.training_data()
+    refused(270204, lambda: view.purge_training_data(1))
+    view.delete()
+    refused(270181, view.delete, 404)
+
+
+def test_time_splits_must_not_overlap(make_group: Any, make_view: Any) -> None:
+    frame = pd.DataFrame({"id": [1], "at": [DAY]})
+    view = make_view(make_group(frame, event_time="at").select_all())
+    refused(
+        270206,
+        lambda: view.train_test_split(
+            train_start="2024-01-01",
+            train_end="2024-03-01",
+            test_start="2024-02-01",
+            test_end="2024-04-01",
+        ),
+    )
+    refused(270206, lambda: view.train_test_split(train_start="2024-03-01", train_end="2024-01-01"))
+
+
+# -- tags ------------------------------------------------------------------------------------------
+
+
+def test_tags_need_a_schema_and_must_fit(make_group: Any) -> None:
+    group = make_group(ONE)
+    refused(370000, lambda: group.add_tag("unheard_of", 1), 404)
+    refused(370005, lambda: group.add_tag("owner", 7))
+    refused(370005, lambda: group.add_tag("limits", {"high": 1}))
+    refused(370002, lambda: group.delete_tag("owner"), 404)
+    assert group.get_tag("owner") is None
+
+
+# -- models ----------------------------------------------------------------------------------------
+
+
+def test_models(registry: Any, make_model: Any, name: str, rest: Any) -> None:
+    with pytest.raises(ModelRegistryException):
+        registry.python.create_model("no-dash").save("/tmp")
+    saved = make_model(version=1, metrics={"a": 1})
+    with pytest.raises(ModelRegistryException, match="already exists"):
+        make_model(version=1)
+    refused(120004, lambda: registry.get_best_model(saved.name, "a", "maximum"), 404)
+    body = {"name": saved.name, "version": 1}
+    key = f"modelregistries/1/models/{saved.name}_1"
+    assert rest("PUT", key, {**body, "description": "d" * 1001}).status_code == 422
+    assert rest("PUT", key, {**body, "metrics": {"a": "high"}}).status_code == 422
+    assert rest("PUT", key, b'{"metrics": {"a": NaN}}').status_code == 400
+    assert rest("GET", "modelregistries/2/models").json()["errorCode"] == 360006
+    listing = f"modelregistries/1/models?filter_by=name_eq:{saved.name}&limit=1&offset=1"
+    assert rest("GET", listing).json() == {"count": 1, "items": []} or {"count": 1}
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def test_files(datasets: Any, name: str, tmp_path: Path) -> None:
+    home = f"Resources/{name}"
+    refused(120001, lambda: datasets.mkdir(f"{home}/deep/er"), 422)
+    datasets.mkdir(home)
+    refused(110047, lambda: datasets.mkdir(home))
+    refused(110012, lambda: datasets.mkdir("Resources"))
+    for bad in ("with space", "umläut", "dot.", "under__score", "Projects", "upload"):
+        refused(110028, lambda bad=bad: datasets.mkdir(bad))
+    refused(110011, lambda: datasets.get("Nowhere/file"))
+    refused(110018, lambda: datasets.get(f"{home}/missing"))
+    refused(110018, lambda: datasets.list(f"{home}/missing"))
+    (tmp_path / "f").write_text("x")
+    datasets.upload(str(tmp_path / "f"), home)
+    refused(110039, lambda: datasets.list(f"{home}/f"))
+    refused(110038, lambda: datasets.download(home, str(tmp_path / "out")))
+    datasets.remove(f"{home}/missing")
+    with pytest.raises(DatasetException):
+        datasets.upload(str(tmp_path / "f"), home)
+    with pytest.raises(DatasetException):
+        datasets.copy(f"{home}/f", f"{home}/f")
+    datasets.remove(home)
+
+
+# -- what is not supported is refused by name ------------------------------------------------------
+
+
+def test_refusals_name_the_call(fs: Any, make_group: Any, make_view: Any, name: str) -> None:
+    group = make_group(ONE)
+    view = make_view(group.select_all())
+
+    def create(**options: Any) -> Callable[[], Any]:
+        return lambda: fs.create_feature_group(name, 1, primary_key=["id"], **options).insert(ONE)
+
+    unsupported(create(time_travel_format="ICEBERG"), "time_travel_format='ICEBERG'")
+    unsupported(create(ttl=60), "ttl")
+    unsupported(lambda: view.create_training_data(), "create_training_data")
+    unsupported(lambda: view.init_serving(), "init_serving")
+    unsupported(lambda: view.enable_logging(), "enable_logging")
+    unsupported(lambda: view.get_parent_feature_groups(), "provenance")
+    unsupported(lambda: fs.get_transformation_functions(), "transformation")
+    unsupported(lambda: fs.get_storage_connector("x"), "storage connector")
+    unsupported(lambda: group.get_alerts(), "alerts")
+    unsupported(lambda: group.add_keywords("x"), "keywords")
+    unsupported(lambda: fs.search("x"), "search")
+    unsupported(lambda: group.select_all().filter(group.x == None).read(), "None")  # noqa: E711
+
+
+# -- time ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "date", "bigint"])
+def test_windows_include_their_start_and_exclude_their_end(
+    make_group: Any, make_view: Any, kind: str
+) -> None:
+    days = pd.Series(DAY + pd.to_timedelta(np.arange(5), unit="D")).astype("datetime64[us]")
+    at = {"timestamp": days, "date": days.dt.date, "bigint": days.astype("int64") // 1000}[kind]
+    group = make_group(pd.DataFrame({"id": range(5), "at": at}), event_time="at")
+    view = make_view(group.select(["id"]))
+    found = view.get_batch_data(start_time="2024-03-02", end_time="2024-03-04")
+    assert sorted(found["id"]) == [1, 2]

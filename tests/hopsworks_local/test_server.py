@@ -1,0 +1,258 @@
+"""The server as a process: starting, sharing a folder, ending; damage; what the user is told."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hopsworks.client.exceptions import FeatureStoreException, RestAPIError
+from hopsworks_common.client.exceptions import ProjectException
+
+import hopsworks_local
+
+ONE = pd.DataFrame({"id": [1], "x": [0.5]})
+REPOSITORY = Path(hopsworks_local.__file__).parent.parent
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def gone(pid: int, seconds: float = 5) -> bool:
+    """Whether the process ends within that time."""
+    end = time.monotonic() + seconds
+    while alive(pid) and time.monotonic() < end:
+        time.sleep(0.02)
+    return not alive(pid)
+
+
+def fill(project: Any, name: str = "g") -> Any:
+    """A feature group with one row."""
+    group = project.get_feature_store().create_feature_group(name, 1, primary_key=["id"])
+    group.insert(ONE)
+    return group
+
+
+def test_start_is_quick_and_stop_ends_it(tmp_path: Path) -> None:
+    begin = time.monotonic()
+    server = hopsworks_local.start(tmp_path)
+    assert time.monotonic() - begin < 5, "0.3 s when nothing else runs"
+    certificates = Path(server.env["HOPSWORKS_CERT_FOLDER"])
+    assert certificates.is_dir()
+    server.stop()
+    assert not alive(server.pid)
+    assert not certificates.exists()
+
+
+def test_settings_from_the_environment(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("HOPSWORKS_LOCAL_ROOT", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("HOPSWORKS_LOCAL_PROJECT", "other")
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    with hopsworks_local.start() as server:
+        assert server.env["HOPSWORKS_PROJECT"] == "other"
+        assert (tmp_path / "elsewhere" / "other" / "hopsworks.sqlite").exists()
+        assert server.env["NO_PROXY"].split(",") == ["example.org", "127.0.0.1", "localhost"]
+
+
+def test_a_proxy_is_not_asked(tmp_path: Path, logged_in: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
+        assert len(fill(project).read()) == 1
+
+
+def test_two_servers_share_a_folder(tmp_path: Path, logged_in: Any) -> None:
+    with hopsworks_local.start(tmp_path) as first, hopsworks_local.start(tmp_path) as second:
+        assert first.env["HOPSWORKS_API_KEY"] != second.env["HOPSWORKS_API_KEY"]
+        with logged_in(first.env) as project:
+            fill(project)
+        with logged_in(second.env) as project:
+            group = project.get_feature_store().get_feature_group("g", 1)
+            group.insert(ONE.assign(id=2))
+        first.stop()
+        with logged_in(second.env) as project:
+            assert len(project.get_feature_store().get_feature_group("g", 1).read()) == 2
+
+
+def test_it_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import hopsworks_local, sys, time\n"
+        f"print(hopsworks_local.start({str(tmp_path)!r}).pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    )
+    pid = int(parent.stdout.readline())
+    assert alive(pid)
+    parent.kill()
+    parent.wait()
+    assert gone(pid)
+
+
+def test_exec_runs_one_command(tmp_path: Path) -> None:
+    program = (
+        "import hopsworks, sys\nfs = hopsworks.login().get_feature_store()\nsys.exit(40 + fs.id)\n"
+    )
+    command = ["-m", "hopsworks_local", "exec", "--root", str(tmp_path), "--", sys.executable]
+    done = subprocess.run([sys.executable, *command, "-c", program], cwd=REPOSITORY)
+    assert done.returncode == 41
+    missing = subprocess.run(
+        [sys.executable, *command[:-1], "no-such-command"], cwd=REPOSITORY, capture_output=True
+    )
+    assert missing.returncode == 1
+    assert b"no-such-command" in missing.stderr
+    assert b"Traceback" not in missing.stderr
+
+
+def test_serve_keeps_its_key_in_a_private_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-u", "-m", "hopsworks_local", "serve", "--root", str(tmp_path)]
+    serving = subprocess.Popen(
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        said = [serving.stdout.readline()]
+        while "Ctrl-C" not in said[-1]:
+            said.append(serving.stdout.readline())
+        (file,) = tmp_path.glob("serve-*.env")
+        assert file.stat().st_mode & 0o777 == 0o600
+        key = file.read_text().split('HOPSWORKS_API_KEY="')[1].split('"')[0]
+        assert len(key) > 60
+        assert key not in "".join(said)
+        assert key not in Path(f"/proc/{serving.pid}/cmdline").read_text()
+        program = "import hopsworks; print(hopsworks.login().name)"
+        shell = f". '{file}' && '{sys.executable}' -c '{program}'"
+        done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True)
+        assert done.stdout.splitlines()[-1] == "local", done.stderr
+    finally:
+        serving.send_signal(signal.SIGINT)
+        assert serving.wait(10) == 0
+    assert not file.exists()
+
+
+def test_the_key_is_on_no_command_line_and_the_folder_is_private(server: Any) -> None:
+    key = server.env["HOPSWORKS_API_KEY"]
+    assert key not in Path(f"/proc/{server.pid}/cmdline").read_text()
+    assert key not in Path(f"/proc/{server.pid}/environ").read_text()
+
+
+def test_the_data_folder_is_the_owners(root: Path, server: Any) -> None:
+    assert (root / "local").stat().st_mode & 0o077 == 0
+
+
+# -- damage ----------------------------------------------------------------------------------------
+
+
+def test_a_damaged_metadata_file_is_named(tmp_path: Path) -> None:
+    hopsworks_local.start(tmp_path).stop()
+    database = tmp_path / "local" / "hopsworks.sqlite"
+    sqlite3.connect(database).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole = database.read_bytes()
+    for damage in (b"this is no database" * 100, whole[:4096] + b"\xff" * (len(whole) - 4096)):
+        database.write_bytes(damage)
+        with pytest.raises(RuntimeError, match=r"hopsworks\.sqlite is damaged") as caught:
+            hopsworks_local.start(tmp_path)
+        assert "Traceback" not in str(caught.value)
+
+
+def test_a_folder_of_another_version_says_so(tmp_path: Path) -> None:
+    hopsworks_local.start(tmp_path).stop()
+    with sqlite3.connect(tmp_path / "local" / "hopsworks.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(RuntimeError, match="has format 99"):
+        hopsworks_local.start(tmp_path)
+
+
+def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RuntimeError, match="cannot be used"):
+        hopsworks_local.start(tmp_path / "file")
+    with pytest.raises(RuntimeError, match="illegal project name"):
+        hopsworks_local.start(tmp_path, project="../up")
+
+
+@pytest.mark.parametrize("damage", ["log", "data"])
+def test_a_damaged_table_is_named(tmp_path: Path, logged_in: Any, damage: str) -> None:
+    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
+        group = fill(project, "broken")
+        (table,) = (tmp_path / "local" / "tables").iterdir()
+        files = table.glob("_delta_log/*.json" if damage == "log" else "*.parquet")
+        for file in files:
+            file.write_bytes(b"{ no")
+        with pytest.raises(FeatureStoreException, match="broken_1"):
+            group.read()
+        assert len(fill(project, "whole").read()) == 1, "the rest still works"
+
+
+def test_damage_at_run_time_is_an_error_not_a_crash(tmp_path: Path, logged_in: Any) -> None:
+    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
+        fill(project)
+        with sqlite3.connect(tmp_path / "local" / "hopsworks.sqlite") as db:
+            db.execute("UPDATE entity SET doc = '{'")
+        with pytest.raises(RestAPIError) as caught:
+            project.get_feature_store().get_feature_group("g", 1)
+        assert caught.value.error_code == 120005
+        assert "hopsworks.sqlite" in caught.value.user_message
+
+
+# -- what needs a login of its own -----------------------------------------------------------------
+
+
+def test_a_wrong_key_or_project_is_refused(server: Any, logged_in: Any) -> None:
+    prefix = server.env["HOPSWORKS_API_KEY"].split(".")[0]
+    for key, code in (("nonsense", 320012), (f"{prefix}.wrong", 320012), ("other.key", 320013)):
+        with (
+            pytest.raises(ProjectException) as caught,
+            logged_in({**server.env, "HOPSWORKS_API_KEY": key}),
+        ):
+            pass
+        assert caught.value.__cause__.error_code == code
+        assert caught.value.__cause__.response.status_code == 401
+    with (
+        pytest.raises(ProjectException) as caught,
+        logged_in({**server.env, "HOPSWORKS_PROJECT": "elsewhere"}),
+    ):
+        pass
+    assert caught.value.__cause__.error_code == 150004
+
+
+def test_training_dataset_quota(tmp_path: Path, logged_in: Any) -> None:
+    with (
+        hopsworks_local.start(tmp_path, training_dataset_quota=1) as server,
+        logged_in(server.env) as project,
+    ):
+        fs = project.get_feature_store()
+        group = fs.create_feature_group("g", 1, primary_key=["id"])
+        group.insert(ONE)
+        view = fs.create_feature_view("v", group.select_all(), version=1)
+        view.training_data()
+        with pytest.raises(RestAPIError) as caught:
+            view.training_data()
+        assert (caught.value.error_code, caught.value.response.status_code) == (270186, 500)
+        assert "quota reached" in caught.value.user_message
+        view.delete_all_training_datasets()
+        view.training_data()
+
+
+def test_coercions_are_said_once(tmp_path: Path, capfd: Any, logged_in: Any) -> None:
+    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
+        fs = project.get_feature_store()
+        fs.create_feature_group("g", 1, primary_key=["id"], stream=True).insert(ONE)
+        fs.create_feature_group("h", 1, primary_key=["id"], online_enabled=True).insert(ONE)
+        fs.create_feature_group("i", 1).insert(ONE)
+        assert len(fs.get_feature_group("g", 1).read()) == 1
+    said = capfd.readouterr().err
+    assert said.count("Feature group g version 1: stream") == 1
+    assert said.count("Feature group h version 1: online_enabled") == 1
+    assert said.count("Feature group i version 1 has no primary key") == 1
