@@ -236,9 +236,7 @@ CANDIDATES = (
         lambda: make_pipeline(
             encode(),
             OrdinalClassifier(
-                ExtraTreesClassifier(
-                    50, max_features=0.5, min_samples_leaf=2, random_state=SEED
-                )
+                ExtraTreesClassifier(50, max_features=0.5, min_samples_leaf=2, random_state=SEED)
             ),
         ),
         4,

@@ -87,5 +87,7 @@ def to_precision(wines):
     wines = wines.copy()
     for column in MEASUREMENTS:
         wines[column.name] = wines[column.name].round(column.decimals)
-    wines["free_sulfur_dioxide"] = wines[["free_sulfur_dioxide", "total_sulfur_dioxide"]].min(axis=1)
+    wines["free_sulfur_dioxide"] = wines[["free_sulfur_dioxide", "total_sulfur_dioxide"]].min(
+        axis=1
+    )
     return wines

@@ -187,4 +187,6 @@ def _explained(error, host):
 
 
 def _first_line(error):
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"[:200]
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"[
+        :200
+    ]

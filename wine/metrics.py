@@ -44,9 +44,9 @@ def qwk_of(counts):
     grades = np.arange(counts.shape[-1])
     weights = (grades[:, None] - grades) ** 2
     observed = (counts * weights).sum((-2, -1))
-    chance = (
-        counts.sum(-1)[..., :, None] * counts.sum(-2)[..., None, :] * weights
-    ).sum((-2, -1)) / np.maximum(counts.sum((-2, -1)), 1)
+    chance = (counts.sum(-1)[..., :, None] * counts.sum(-2)[..., None, :] * weights).sum(
+        (-2, -1)
+    ) / np.maximum(counts.sum((-2, -1)), 1)
     return np.where(chance > 0, 1 - observed / np.where(chance > 0, chance, 1), 0.0)
 
 

@@ -19,7 +19,11 @@ from wine.errors import WineError
 
 NAME = "wine_quality"
 APPROVED = "approved"  # the metric that says which version is served; see served()
-FILES = ("model.joblib", "wines.csv", "out_of_fold.csv")  # checked against spec["sha256"] before use
+FILES = (
+    "model.joblib",
+    "wines.csv",
+    "out_of_fold.csv",
+)  # checked against spec["sha256"] before use
 
 
 def expected_grade(model, wines):

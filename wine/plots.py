@@ -93,7 +93,9 @@ def calibration(truth, probabilities, bins=10):
     axes.plot([0, 1], [0, 1], color="#9a9a9a", linewidth=1)
     axes.errorbar(x, y, yerr=error, fmt="o", capsize=3, color=COLOURS["red"])
     top = min(1, max(x.max(), y.max()) + 0.1)
-    axes.set(xlabel="stated", ylabel="observed, with two standard errors", xlim=(0, top), ylim=(0, top))
+    axes.set(
+        xlabel="stated", ylabel="observed, with two standard errors", xlim=(0, top), ylim=(0, top)
+    )
     return figure
 
 
@@ -103,7 +105,7 @@ def importance(names, drops, errors, title="What the model leans on"):
     figure, axes = _figure(7, 4.4, title)
     axes.barh(np.array(names)[order], np.asarray(drops)[order], xerr=np.asarray(errors)[order],
               color=COLOURS["red"], ecolor=INK, capsize=2)  # fmt: skip
-    axes.set_xlabel("RMSE of the expected grade gained when the column is shuffled")
+    axes.set_xlabel("RMSE of the expected grade added when the column is shuffled")
     return figure
 
 

@@ -10,7 +10,6 @@ import xgboost
 from wine.columns import FEATURES, GRADES, MEASUREMENTS, TYPES
 
 
-
 def build(wines, *, model_name, cuts, odds, set_level, metrics, protocol, today):
     """The spec as a dict of plain JSON values.
 
@@ -66,7 +65,14 @@ def examples(wines):
     """
     chosen = []
     names = [column.name for column in MEASUREMENTS]
-    for kind, grade in (("red", 4), ("red", 5), ("red", 7), ("white", 4), ("white", 6), ("white", 8)):
+    for kind, grade in (
+        ("red", 4),
+        ("red", 5),
+        ("red", 7),
+        ("white", 4),
+        ("white", 6),
+        ("white", 8),
+    ):
         colour = wines[wines["type"] == kind]
         rows = colour[colour["quality"] == grade]
         if rows.empty:

@@ -9,20 +9,20 @@ FOLDS, REPEATS, SEED = 5, 2, 2009
 TEST_SHARE = 5  # one part in five is the test part
 
 
-def test_part(wines, seed=SEED):
+def locked_part(wines):
     """Boolean array, shape (n,): the fifth of the wines that selection never sees.
 
     Stratified by grade; a group (``group_id``) lies wholly inside or outside.
     """
-    return _fold_numbers(wines, TEST_SHARE, seed) == 0
+    return _fold_numbers(wines, TEST_SHARE, SEED) == 0
 
 
-def folds(wines, *, repeats=REPEATS, seed=SEED):
+def folds(wines, *, repeats=REPEATS):
     """Fold number of every wine in every repeat: int array of shape (repeats, n), 0-4.
 
     StratifiedGroupKFold by grade and ``group_id``; a new shuffle in every repeat.
     """
-    return np.stack([_fold_numbers(wines, FOLDS, seed + 1 + i) for i in range(repeats)])
+    return np.stack([_fold_numbers(wines, FOLDS, SEED + 1 + i) for i in range(repeats)])
 
 
 def _fold_numbers(wines, parts, seed):

@@ -1,0 +1,110 @@
+"""All five parts in order, as `make pipeline` runs them, and a summary of what came out.
+
+\b
+  python -m wine.pipeline            with the quick model search
+  python -m wine.pipeline --full     with all candidates
+
+Each part is a process of its own, as it would be on another machine. What it prints goes to
+reports/, the executed notebooks as HTML beside it.
+"""
+
+import datetime
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from wine import dataset, features, model
+from wine.cli import run
+from wine.connection import connect
+from wine.errors import WineError
+
+REPORTS = Path("reports")
+
+
+def notebook(name):
+    """The command that runs a notebook top to bottom and keeps it as HTML."""
+    return [
+        *("-m", "jupyter", "nbconvert", "--execute", "--to", "html", name),
+        *("--output-dir", str(REPORTS), "--KernelManager.transport=ipc"),
+    ]
+
+
+@click.command(help=__doc__)
+@click.option("--full", is_flag=True, help="Search all candidates (about two minutes more).")
+def main(full):
+    """Run the stages; stop at the first that fails, with the end of what it said."""
+    REPORTS.mkdir(exist_ok=True)
+    stages = {
+        "initialize.ipynb": notebook("initialize.ipynb"),
+        "model_finder.py": ["model_finder.py", *([] if full else ["--quick"])],
+        "train.ipynb": notebook("train.ipynb"),
+        "daily.py": ["daily.py"],
+        "inference.py": ["inference.py"],
+    }
+    began = time.monotonic()
+    for number, (stage, command) in enumerate(stages.items(), start=1):
+        print(f"{number}/{len(stages)}  {stage:<18}", end="", flush=True)
+        started = time.monotonic()
+        log = REPORTS / f"{stage.split('.')[0]}.log"
+        with open(log, "w") as output:
+            code = subprocess.run(
+                [sys.executable, *command], stdout=output, stderr=subprocess.STDOUT
+            ).returncode
+        print(f"{time.monotonic() - started:6.1f} s" if code == 0 else "  failed", flush=True)
+        if code:
+            tail = "\n".join(log.read_text().splitlines()[-12:])
+            raise WineError(f"{stage} ended with {code}; the end of {log}:\n{tail}")
+    summary = summarise(connect())
+    summary["seconds"] = round(time.monotonic() - began, 1)
+    (REPORTS / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    show(summary)
+
+
+def summarise(project):
+    """What the five parts left in Hopsworks, as plain JSON values."""
+    store = project.get_feature_store()
+    served = model.served(project)
+    today = datetime.datetime.now(datetime.UTC).date()
+    wine = features.read_from(store, features.DAILY, "day", today).iloc[-1]
+    predicted = features.read_from(store, features.PREDICTION, "day", today).iloc[-1]
+    best = json.loads(Path("model_finder_results/best.json").read_text())
+    return {
+        "rows": {
+            "raw": len(dataset.read()),
+            "clean": len(features.read(store, features.WINE)),
+            "balanced": len(features.read(store, features.BALANCED)),
+        },
+        "model": {"name": best["name"], "served_version": served.version},
+        "metrics": {
+            part: {
+                name.removeprefix(f"{part}_"): value
+                for name, value in served.training_metrics.items()
+                if name.startswith(f"{part}_")
+            }
+            for part in ("cv", "test")
+        },
+        "todays_wine": json.loads(wine.to_json(date_format="iso")),
+        "prediction": json.loads(predicted.to_json(date_format="iso")),
+    }
+
+
+def show(summary):
+    """The summary in a few lines."""
+    rows, cv, test = summary["rows"], summary["metrics"]["cv"], summary["metrics"]["test"]
+    wine, said = summary["todays_wine"], summary["prediction"]
+    print(
+        f"\nwines      {rows['raw']:,} raw, {rows['clean']:,} distinct, {rows['balanced']:,} balanced"
+        f"\nmodel      {summary['model']['name']}, version {summary['model']['served_version']} served"
+        f"\npromised   QWK {cv['qwk']:.3f}, accuracy {cv['accuracy']:.3f}, within one {cv['within_one']:.3f}"
+        f"\ntest part  QWK {test['qwk']:.3f}, accuracy {test['accuracy']:.3f}, within one {test['within_one']:.3f}"
+        f"\ntoday      {wine['wine_id']}, {wine['type']}, label {wine['quality']}: predicted {said['predicted']}"
+        f"\nreports    {REPORTS}/summary.json and the executed notebooks, {summary['seconds']:.0f} s in all"
+    )
+
+
+if __name__ == "__main__":
+    run(main)
