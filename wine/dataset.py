@@ -74,13 +74,19 @@ def validate(wines):
         return SCHEMA.validate(wines, lazy=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases
-        lines = [
-            f"{case.column or 'wines'}: {case.check}"
-            + ("" if pd.isna(case.index) else f" (row {case.index}: {case.failure_case})")
-            for case in cases.head(3).itertuples()
-        ]
+        # a check of whole rows is listed once for every column: keep the first, the wine's id
+        again = cases.duplicated(["check", "index"]) & (cases["schema_context"] != "Column")
+        cases = cases[~again]
+        lines = [_fault(case) for case in cases.head(3).itertuples()]
         more = f" and {len(cases) - 3} more" if len(cases) > 3 else ""
         raise BadInput("; ".join(lines) + more) from error
+
+
+def _fault(case):
+    """One failed check in words: which column, what was asked of it, where and what it was."""
+    column = case.column if case.schema_context == "Column" else "wines"
+    row = "" if pd.isna(case.index) else f"row {case.index}: "
+    return f"{column}: {case.check} ({row}{case.failure_case})"
 
 
 def clean(wines):
