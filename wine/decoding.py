@@ -21,7 +21,12 @@ STRETCHES, CENTRES = (
 
 
 def decode(expected, cuts=PLAIN_CUTS):
-    """Grades, int array of the shape of ``expected``, by six ascending cut points."""
+    """Grades, int array of the shape of ``expected``, by six ascending cut points.
+
+    Raises ValueError when an expected grade is missing: it would otherwise sort above all cuts.
+    """
+    if np.isnan(expected).any():
+        raise ValueError("an expected grade is missing (NaN)")
     return np.searchsorted(cuts, expected, side="right") + GRADES[0]
 
 
