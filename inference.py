@@ -59,8 +59,8 @@ def main(recount, dry_run):
 
 def last_tally(project):
     """The running counts of the last run; the empty tally, so a full recount, without one."""
-    text = features.download_text(project, f"{IMAGES}/tally.json")
     try:
+        text = features.download_text(project, f"{IMAGES}/tally.json")
         return tally.from_json(json.loads(text)) if text else tally.empty()
     except ValueError:
         print("the running counts are damaged: counting all predictions again")

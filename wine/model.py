@@ -68,11 +68,11 @@ def load(folder):
             raise WineError(f"the model's {file} is missing: run train.ipynb to register it again")
     try:
         spec = json.loads((folder / "spec.json").read_text())
-        expected = spec["sha256"]
-    except (ValueError, KeyError) as error:
+        expected = {file: spec["sha256"][file] for file in FILES}
+    except (ValueError, KeyError, TypeError) as error:
         raise WineError("the model's spec.json is damaged: run train.ipynb again") from error
     for file in FILES:
-        if _sha256(folder / file) != expected.get(file):
+        if _sha256(folder / file) != expected[file]:
             raise WineError(
                 f"the model's {file} is not the one that was registered (its SHA-256 differs): "
                 "it was not loaded; run train.ipynb to register a new version"

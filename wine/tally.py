@@ -56,7 +56,7 @@ def from_json(content):
     try:
         counts = np.array(content["counts"], dtype=np.int64)
         through = datetime.date.fromisoformat(content["through"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError) as error:
         raise ValueError("not a tally") from error
     if counts.shape != (len(GRADES), len(GRADES)) or (counts < 0).any():
         raise ValueError("not a tally")
