@@ -92,7 +92,7 @@ def calibration(truth, probabilities, bins=10):
     figure, axes = _figure(5, 4.6, "Stated and observed probability of a grade")
     axes.plot([0, 1], [0, 1], color="#9a9a9a", linewidth=1)
     axes.errorbar(x, y, yerr=error, fmt="o", capsize=3, color=COLOURS["red"])
-    top = min(1, max(x.max(), y.max()) + 0.1)
+    top = min(1, max(x.max(initial=0), y.max(initial=0)) + 0.1)
     axes.set(
         xlabel="stated", ylabel="observed, with two standard errors", xlim=(0, top), ylim=(0, top)
     )
