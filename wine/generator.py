@@ -14,6 +14,7 @@ from wine.errors import BadInput
 
 RANDOMISE = 0.5  # standard deviations of noise around a drawn wine
 SKEW = 0.1  # standard deviations around the nearest real wine
+MOST_TRIES = 1000  # real wines take one or two; wines that are all alike would take forever
 
 
 def generate(day, wines):
@@ -22,7 +23,7 @@ def generate(day, wines):
     ``wines`` are the real wines to start from, a frame as of ``dataset.read`` with ``wine_id``,
     in any order. The result stays within its colour's observed range, keeps the decimals of
     the raw files and free <= total sulphur dioxide, and is never an exact copy of a real wine.
-    Raises BadInput when there is no wine to start from.
+    Raises BadInput when there is no wine to start from, or none of its colour that differs.
     """
     if len(wines) == 0:
         raise BadInput("no real wines to generate from: run initialize.ipynb first")
@@ -40,12 +41,16 @@ def generate(day, wines):
     nearest = (((real - point) / spread) ** 2).sum(axis=1).argmin()
     source = colour.iloc[nearest]
 
-    while True:
+    low, high = real.min(axis=0), real.max(axis=0)
+    for _ in range(MOST_TRIES):
         skewed = real[nearest] + SKEW * spread * random.normal(size=len(NAMES))
-        bounded = np.clip(skewed, real.min(axis=0), real.max(axis=0))
+        bounded = np.clip(skewed, low, high)
         values = to_precision(pd.DataFrame([bounded], columns=list(NAMES))).to_numpy()[0]
-        if not (real == values).all(axis=1).any():
+        inside = ((values >= low) & (values <= high)).all()  # rounding can lead out of the range
+        if inside and not (real == values).all(axis=1).any():
             break
+    else:
+        raise BadInput(f"the {source['type']} wines are too few or too alike to skew one of them")
     return {
         "wine_id": day.isoformat(),
         "day": pd.Timestamp(day),
