@@ -23,6 +23,7 @@ from wine.errors import BadInput
 from wine.generator import generate
 
 MOST_DAYS = 60  # how far back missed days are filled: as long as GitHub keeps a silent schedule
+FIRST_DAY = datetime.date(2000, 1, 1)
 
 
 @click.command(help=__doc__)
@@ -40,6 +41,8 @@ def main(date, days, dry_run):
     last = date.date() if date else today
     if last > today:
         raise BadInput(f"--date {last} has not come yet: today is {today} (UTC)")
+    if last < FIRST_DAY:
+        raise BadInput(f"--date {last} is too long ago: the first day is {FIRST_DAY}")
     store = connect().get_feature_store()
     wines = features.read(store, features.WINE)
     wines = wines[wines["split"] == "train"]  # a generated wine must never be near a test wine
