@@ -192,7 +192,7 @@ def _statistics_config(doc: dict[str, Any], features: list[dict[str, Any]]) -> d
     given = take(doc, "statisticsConfig", dict, {})
     config = {k: take(given, k, type(v), v) for k, v in STATISTICS_DEFAULT.items()}
     for column in config["columns"]:
-        if column not in {f["name"] for f in features}:
+        if column not in [f["name"] for f in features]:
             raise ApiError(270108, f"The statistics column {column!r} is not a feature.")
     return config
 
@@ -278,6 +278,7 @@ def update(request: Request, id: int) -> Any:
     """`update_description`, `append_features`, `update_feature_description`, deprecation and
     `update_statistics_config`. Features can only be appended."""
     app, sent = request.app, request.json()
+    take(sent, "name", str, None)
     with app.folder.transaction():
         group = group_by_id(request, id)
         doc = dict(group.doc)

@@ -303,6 +303,10 @@ def output(app: Any, groups: list[Entity], query: dict[str, Any]) -> list[tuple[
             if not i:
                 left_names.add(name)
             columns.append((i, feature["name"], name))
+    names = [name for _, _, name in columns]
+    if twice := sorted({n for n in names if names.count(n) > 1}):
+        # A cluster prefixes such columns by itself, in a way that is not documented.
+        raise unsupported(f"a query with two columns {twice[0]!r}; give the join a prefix")
     return columns
 
 

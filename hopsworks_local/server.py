@@ -218,6 +218,8 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "hopsworks_local", ""
     timeout = IDLE_SECONDS
+    wbufsize = -1  # an answer leaves in one piece; in two, TCP would hold the second for 40 ms
+    disable_nagle_algorithm = True
     app: App
 
     def setup(self) -> None:
@@ -321,7 +323,8 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.command = self.command or "GET"
         self.request_version = "HTTP/1.1"
-        self._send(self._error(http_error(code, message or "The request is malformed.")))
+        status = 400 if code == 505 else code  # an HTTP version of the client's is its mistake
+        self._send(self._error(http_error(status, message or "The request is malformed.")))
 
     def log_message(self, *args: Any) -> None:
         """Nothing is logged: requests would only bury the warnings."""
@@ -352,6 +355,15 @@ class HttpServer(ThreadingHTTPServer):
 def flight_server(app: App, cert: bytes, key: bytes) -> Any:
     """A Flight server that runs the plans that REST handed out, and nothing else."""
     from pyarrow import flight
+
+    class OnlyReads(flight.ServerMiddlewareFactory):
+        """Refuses every other Flight call; pyarrow itself would answer some with a traceback."""
+
+        allowed = ("DO_GET", "GET_FLIGHT_INFO", "DO_ACTION", "LIST_ACTIONS")
+
+        def start_call(self, info: Any, headers: Any) -> None:
+            if info.method.name not in self.allowed:
+                raise flight.FlightUnauthorizedError(f"{info.method.name} is not supported.")
 
     class FlightServer(flight.FlightServerBase):
         def _plan(self, handle: bytes) -> queries.Plan:
@@ -396,7 +408,11 @@ def flight_server(app: App, cert: bytes, key: bytes) -> Any:
 
     location = f"grpc+tls://{HOST}:0"
     return FlightServer(
-        location, tls_certificates=[(cert, key)], verify_client=True, root_certificates=cert
+        location,
+        tls_certificates=[(cert, key)],
+        verify_client=True,
+        root_certificates=cert,
+        middleware={"only-reads": OnlyReads()},
     )
 
 
