@@ -1,0 +1,147 @@
+"""Values read live from Hopsworks: one background thread reads, everyone shows what it read.
+
+The last good value stays while Hopsworks is away, and nothing is read while nobody looks. Both
+apps' folders hold this same file, since a Space sees only its own folder.
+"""
+
+import datetime
+import functools
+import logging
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+PUBLIC_HOST = "eu-west.cloud.hopsworks.ai"
+SLOW_SECONDS = 20  # an answer that takes longer is reported while it is waited for
+
+
+class NotConnected(Exception):
+    """No way to Hopsworks; the message says what to do about it."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known: the last good ``value``, when it was read, and what is wrong since."""
+
+    value: Any = None
+    as_of: datetime.datetime | None = None
+    trouble: str | None = None
+    rounds: int = 0  # reads that came to an end, well or not
+
+
+class Live:
+    """A value that ``read(project, last value)`` gives, read again when older than ``seconds``.
+
+    ``read`` runs in one thread, never twice at once, however many pages are open.
+    """
+
+    def __init__(self, read: Callable[[Any, Any], Any], seconds: float):
+        self._read, self._seconds = read, seconds
+        self._state = State()
+        self._wanted = threading.Event()
+        self._changed = threading.Condition()
+        self._began = self._ended = 0.0
+        self._wanted.set()
+        threading.Thread(target=self._run, name="hopsworks", daemon=True).start()
+
+    def now(self) -> State:
+        """The state as it is, at once; when it is old, a new read begins in the background."""
+        if time.monotonic() - self._ended > self._seconds:
+            self._wanted.set()
+        waiting = time.monotonic() - self._began
+        if self._began > self._ended and waiting > SLOW_SECONDS:
+            return replace(
+                self._state, trouble=f"{_host()} has not answered for {waiting:.0f} seconds."
+            )
+        return self._state
+
+    def first(self, timeout: float = 15) -> State:
+        """The state once there is one: waits for the first read to end, at most ``timeout`` s."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._state.rounds > 0, timeout)
+        return self.now()
+
+    def refreshed(self, timeout: float = 15) -> State:
+        """The state after one more read, at most ``timeout`` seconds later."""
+        with self._changed:
+            seen = self._state.rounds
+            self._wanted.set()
+            self._changed.wait_for(lambda: self._state.rounds > seen, timeout)
+        return self.now()
+
+    def _run(self):
+        project = None
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            self._began = time.monotonic()
+            try:
+                project = project or connect()
+                value = self._read(project, self._state.value)
+                now = datetime.datetime.now(datetime.UTC)
+                changes = {"value": value, "as_of": now, "trouble": None}
+            except Exception as error:  # whatever it is: the page goes on and says it
+                if not isinstance(error, NotConnected):
+                    logging.warning("reading from Hopsworks failed", exc_info=error)
+                project = None  # log in afresh: the server may have been replaced
+                changes = {"trouble": in_words(error)}
+            self._ended = time.monotonic()
+            with self._changed:
+                self._state = replace(self._state, rounds=self._state.rounds + 1, **changes)
+                self._changed.notify_all()
+
+
+def connect():
+    """Log in with the ``HOPSWORKS_*`` variables and return the project.
+
+    Never asks on the terminal: without a key it raises NotConnected at once.
+    """
+    key = os.environ.get("HOPSWORKS_API_KEY")
+    if not key:
+        raise NotConnected("HOPSWORKS_API_KEY is not set.")
+    os.environ["TQDM_DISABLE"] = "1"
+    # the client asks which project when a key sees several: no input is an error instead
+    sys.stdin = open(os.devnull)  # noqa: SIM115 - for as long as the app runs
+    import hopsworks
+
+    logging.getLogger().setLevel(logging.WARNING)  # which the client's import set to INFO
+    hopsworks.logout()
+    # the client's own folder for certificates is shared by all processes and emptied by each
+    certificates = os.environ.get("HOPSWORKS_CERT_FOLDER") or _own_folder()
+    try:
+        project = hopsworks.login(host=_host(), api_key_value=key, cert_folder=certificates)
+    except EOFError as error:
+        raise NotConnected("This key sees several projects: set HOPSWORKS_PROJECT.") from error
+    if project is None:
+        raise NotConnected(f"{_host()} has no project for this key: create one there first.")
+    return project
+
+
+def in_words(error: Exception) -> str:
+    """What went wrong as a sentence for the people who look at the page."""
+    if isinstance(error, NotConnected):
+        return str(error)
+    cause, status = error, None
+    while cause is not None:
+        status = getattr(getattr(cause, "response", None), "status_code", status)
+        if isinstance(cause, ConnectionError | TimeoutError) or "Connection" in type(cause).__name__:
+            return f"{_host()} cannot be reached."
+        cause = cause.__cause__ or cause.__context__
+    if status in (401, 403):
+        return f"{_host()} refused the API key: check HOPSWORKS_API_KEY and its scopes."
+    lines = str(error).strip().splitlines() or [""]
+    return f"{_host()} answered with an error: {type(error).__name__}: {lines[0][:160]}"
+
+
+def _host():
+    return os.environ.get("HOPSWORKS_HOST") or PUBLIC_HOST
+
+
+@functools.cache
+def _own_folder():
+    return tempfile.mkdtemp(prefix="hopsworks-")
