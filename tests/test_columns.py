@@ -1,0 +1,61 @@
+"""The table of columns, and rounding to the raw files' decimals."""
+
+import numpy as np
+import pytest
+
+from wine.columns import BY_NAME, FEATURES, GRADES, MEASUREMENTS, NAMES, TYPES, to_precision
+
+
+def test_the_table_describes_eleven_measurements_each_once():
+    assert len(MEASUREMENTS) == len(set(NAMES)) == len(BY_NAME) == 11
+    assert list(FEATURES) == [*NAMES, "type"]
+    assert GRADES == (3, 4, 5, 6, 7, 8, 9)
+    for column in MEASUREMENTS:
+        assert column.low < column.high
+        assert column.label
+        assert column.description
+        assert BY_NAME[column.name] is column
+        assert column.unit or column.name == "ph"
+
+
+def test_the_table_names_the_columns_of_the_raw_files_and_bounds_every_raw_value(raw):
+    assert set(NAMES) | {"wine_id", "type", "quality"} == set(raw.columns)
+    for column in MEASUREMENTS:
+        assert raw[column.name].between(column.low, column.high).all(), column.name
+    assert set(raw["type"]) == set(TYPES)
+
+
+@pytest.mark.parametrize("column", MEASUREMENTS, ids=lambda column: column.name)
+def test_the_decimals_are_those_of_most_raw_values(raw, column):
+    values = raw[column.name]
+    assert np.isclose(values, values.round(column.decimals)).mean() > 0.5
+    if column.decimals:
+        assert np.isclose(values, values.round(column.decimals - 1)).mean() < 0.5
+
+
+def test_to_precision_rounds_every_measurement_and_leaves_the_rest_alone(raw):
+    wines = raw.head(5).copy()
+    wines[list(NAMES)] += 0.000049
+    rounded = to_precision(wines)
+    for column in MEASUREMENTS:
+        assert (rounded[column.name] == wines[column.name].round(column.decimals)).all()
+    assert rounded["quality"].equals(wines["quality"])
+    assert not wines.equals(rounded), "the frame given must not be changed"
+
+
+def test_to_precision_keeps_free_sulphur_dioxide_at_or_below_the_total(raw):
+    wines = raw.head(1).assign(free_sulfur_dioxide=31.6, total_sulfur_dioxide=31.4)
+    rounded = to_precision(wines).iloc[0]
+    assert rounded["free_sulfur_dioxide"] == rounded["total_sulfur_dioxide"] == 31
+
+
+def test_to_precision_of_nothing_is_nothing_and_a_missing_column_is_an_error(raw):
+    assert to_precision(raw.head(0)).empty
+    with pytest.raises(KeyError, match="ph"):
+        to_precision(raw.drop(columns="ph"))
+
+
+def test_to_precision_keeps_a_missing_value_missing(raw):
+    wines = raw.head(2).copy()
+    wines.loc[0, "ph"] = np.nan
+    assert to_precision(wines)["ph"].isna().tolist() == [True, False]

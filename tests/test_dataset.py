@@ -1,0 +1,173 @@
+"""The raw files, their checks, the copies and the near-copies."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn.preprocessing import StandardScaler
+
+from wine import dataset
+from wine.columns import NAMES
+from wine.errors import BadInput
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of the two raw files, to be spoilt."""
+    for file in dataset.SHA256:
+        shutil.copy(dataset.FOLDER / file, tmp_path / file)
+    return tmp_path
+
+
+def test_read_gives_every_published_row(raw):
+    assert raw.groupby("type").size().to_dict() == {"red": 1599, "white": 4898}
+    assert raw["wine_id"].is_unique
+    assert raw["wine_id"].iloc[[0, 1598, 1599, -1]].tolist() == [
+        "red-0001", "red-1599", "white-0001", "white-4898",
+    ]  # fmt: skip
+    assert not raw.isna().any().any()
+    # the first red wine as a person reads it in the file
+    assert raw.loc[0, list(NAMES)].to_dict() == {
+        "fixed_acidity": 7.4, "volatile_acidity": 0.7, "citric_acid": 0, "residual_sugar": 1.9,
+        "chlorides": 0.076, "free_sulfur_dioxide": 11, "total_sulfur_dioxide": 34,
+        "density": 0.9978, "ph": 3.51, "sulphates": 0.56, "alcohol": 9.4,
+    }  # fmt: skip
+
+
+def test_read_gives_the_same_from_a_copy_of_the_files(folder, raw):
+    assert dataset.read(folder).equals(raw)
+
+
+@pytest.mark.parametrize("file", dataset.SHA256)
+def test_one_changed_byte_is_refused_by_the_files_name(folder, file):
+    content = bytearray((folder / file).read_bytes())
+    content[5000] ^= 1
+    (folder / file).write_bytes(content)
+    with pytest.raises(BadInput, match=f"{file} is not UCI's file"):
+        dataset.read(folder)
+
+
+@pytest.mark.parametrize("file", dataset.SHA256)
+def test_a_missing_or_empty_file_is_refused_by_its_name(folder, file):
+    (folder / file).write_bytes(b"")
+    with pytest.raises(BadInput, match=f"{file} is not UCI's file"):
+        dataset.read(folder)
+    (folder / file).unlink()
+    with pytest.raises(BadInput, match=f"{file} is missing"):
+        dataset.read(folder)
+
+
+def test_a_missing_folder_is_refused_by_its_name(tmp_path):
+    with pytest.raises(BadInput, match="nowhere"):
+        dataset.read(tmp_path / "nowhere")
+
+
+def test_the_raw_wines_are_valid(raw):
+    assert dataset.validate(raw).equals(raw)
+    assert dataset.validate(raw.head(0)).empty
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("ph", np.nan, "ph: not_nullable"),
+        ("alcohol", 1e300, "alcohol: in_range"),
+        ("alcohol", np.inf, "alcohol: in_range"),
+        ("density", 0.0, "density: in_range"),
+        ("chlorides", -0.001, "chlorides: in_range"),
+        ("type", "rosé", "type: isin"),
+        ("quality", 10, "quality: isin"),
+        ("quality", 0, "quality: isin"),
+        ("free_sulfur_dioxide", 499.0, "free_sulfur_dioxide above total_sulfur_dioxide"),
+        ("wine_id", "red-0001", "wine_id: field_uniqueness"),
+    ],
+)
+def test_an_impossible_value_is_refused_by_its_column_and_row(raw, column, value, said):
+    spoilt = raw.copy()
+    spoilt.loc[3, column] = value
+    with pytest.raises(BadInput) as error:
+        dataset.validate(spoilt)
+    assert said in str(error.value)
+    assert "row 3" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_column_and_a_wrong_type_are_refused_by_name(raw):
+    with pytest.raises(BadInput, match="ph"):
+        dataset.validate(raw.drop(columns="ph"))
+    with pytest.raises(BadInput, match=r"alcohol: dtype"):
+        dataset.validate(raw.astype({"alcohol": str}))
+    with pytest.raises(BadInput, match=r"quality: dtype"):
+        dataset.validate(raw.astype({"quality": float}))
+
+
+def test_many_faults_are_told_in_one_short_line(raw):
+    with pytest.raises(BadInput, match=r"and 6494 more$") as error:
+        dataset.validate(raw.assign(ph=9.0))
+    assert len(str(error.value)) < 300
+
+
+def test_cleaning_drops_the_1177_copies_and_nothing_else(raw, wines):
+    key = [*NAMES, "type"]
+    assert len(raw) - len(wines) == 1177
+    assert not wines.duplicated(key).any()
+    assert set(raw[key].itertuples(index=False)) == set(wines[key].itertuples(index=False))
+    assert wines["quality"].value_counts().sort_index().tolist() == [
+        30, 206, 1752, 2323, 856, 148, 5,
+    ]  # fmt: skip
+
+
+def test_cleaning_again_changes_nothing_and_nothing_stays_nothing(raw):
+    wines = dataset.clean(raw)
+    assert dataset.clean(wines).equals(wines)
+    assert dataset.clean(raw.head(0)).empty
+
+
+def test_copies_never_disagree_about_the_grade(raw):
+    assert (raw.groupby([*NAMES, "type"])["quality"].nunique() == 1).all()
+
+
+def test_near_duplicates_fall_into_5127_groups(wines):
+    groups = wines["group_id"]
+    assert groups.nunique() == 5127
+    assert sorted(groups.unique()) == list(range(5127))
+    assert (wines.groupby("group_id")["type"].nunique() == 1).all()
+
+
+def test_groups_are_the_connected_wines_nearer_than_a_quarter_as_an_independent_count_says(raw):
+    wines = dataset.clean(raw).groupby("type").head(400).reset_index(drop=True)
+    points = StandardScaler().fit_transform(wines[list(NAMES)])
+    kinds = wines["type"].to_numpy()
+    near = (cdist(points, points) < 0.25) & (kinds[:, None] == kinds)
+    group = np.arange(len(wines))
+    while (best := np.where(near, group, len(wines)).min(axis=1)).tolist() != group.tolist():
+        group = best
+    found = dataset.near_duplicate_groups(wines)
+    assert (pd.factorize(group)[0] == found).all()
+    assert len(set(found)) < len(wines), "the sample must hold near-duplicates"
+
+
+def test_groups_of_no_wine_of_one_wine_and_with_no_reach(wines):
+    assert dataset.near_duplicate_groups(wines.head(0)).shape == (0,)
+    assert dataset.near_duplicate_groups(wines.head(1)).tolist() == [0]
+    alone = dataset.near_duplicate_groups(wines, near=1e-9)
+    assert len(set(alone)) == len(wines)
+
+
+def test_a_missing_measurement_has_no_group(wines):
+    with pytest.raises(ValueError, match="NaN"):
+        dataset.near_duplicate_groups(wines.assign(ph=np.nan))
+
+
+def test_nearest_neighbours_agree_with_a_full_distance_table(wines):
+    some = wines.sample(300, random_state=1).reset_index(drop=True)
+    distance, agree = dataset.nearest_neighbours(some)
+    points = StandardScaler().fit_transform(some[list(NAMES)])
+    table = cdist(points, points)
+    kinds, grades = some["type"].to_numpy(), some["quality"].to_numpy()
+    table[kinds[:, None] != kinds] = np.inf
+    np.fill_diagonal(table, np.inf)
+    assert np.allclose(distance, table.min(axis=1))
+    assert (agree == (grades == grades[table.argmin(axis=1)])).all()

@@ -1,0 +1,137 @@
+"""From an expected grade to a grade, and to a probability of every grade."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit
+
+from wine.columns import GRADES
+from wine.decoding import PLAIN_CUTS, decode, learn_cuts, learn_odds, probabilities
+from wine.metrics import score
+
+numbers = st.lists(st.floats(allow_nan=False, width=32), min_size=1, max_size=50)
+six_cuts = st.lists(st.floats(-20, 20), min_size=6, max_size=6).map(sorted)
+
+
+@pytest.fixture(scope="module")
+def shrunken():
+    """True grades and expected grades as models give them: pulled towards the middle, noisy."""
+    random = np.random.default_rng(0)
+    truth = random.choice(GRADES, 3000, p=[0.01, 0.04, 0.32, 0.43, 0.16, 0.03, 0.01])
+    return truth, 5.8 + 0.4 * (truth - 5.8) + random.normal(0, 0.4, 3000)
+
+
+@given(numbers, six_cuts)
+def test_grades_rise_with_the_expected_grade_and_stay_on_the_scale(expected, cuts):
+    grades = decode(np.sort(expected), cuts)
+    assert (np.diff(grades) >= 0).all()
+    assert set(grades) <= set(GRADES)
+
+
+@given(st.floats(3, 9))
+def test_plain_cuts_round(expected):
+    assert decode(expected) == min(9, np.floor(expected + 0.5))
+
+
+def test_what_lies_beyond_the_scale_gets_its_ends_and_a_cut_belongs_to_the_grade_above():
+    assert decode([-1e300, -np.inf, 0, 3.5, 8.49999, 8.5, 1e300, np.inf]).tolist() == [
+        3, 3, 3, 4, 8, 9, 9, 9,
+    ]  # fmt: skip
+    assert decode([]).shape == (0,)
+    assert decode(np.full((2, 3), 6.0)).shape == (2, 3)
+
+
+def test_a_missing_or_mistyped_expected_grade_is_an_error():
+    with pytest.raises(ValueError, match="missing"):
+        decode([5.0, np.nan])
+    with pytest.raises(TypeError):
+        decode(["good"])
+
+
+def test_learned_cuts_beat_rounding_and_cost_at_most_a_point_of_accuracy(shrunken):
+    truth, expected = shrunken
+    plain = score(truth, decode(expected))
+    cuts = learn_cuts(truth, expected)
+    learned = score(truth, decode(expected, cuts))
+    assert list(cuts) == sorted(cuts)
+    assert len(cuts) == 6
+    assert learned["qwk"] > plain["qwk"] + 0.05
+    assert learned["accuracy"] >= plain["accuracy"] - 0.0101
+    free = score(truth, decode(expected, learn_cuts(truth, expected, accuracy_loss=1)))
+    assert free["qwk"] >= learned["qwk"] - 0.001
+
+
+def test_learned_cuts_are_the_best_of_all_that_may_be_tried(shrunken):
+    truth, expected = (part[:300] for part in shrunken)
+    plain = score(truth, decode(expected))["accuracy"]
+    tried = (
+        tuple(centre + (cut - centre) / stretch for cut in PLAIN_CUTS)
+        for stretch, centre in itertools.product(np.arange(1, 2.2, 0.04), np.arange(5.2, 6.6, 0.05))
+    )
+    results = [score(truth, decode(expected, cuts)) for cuts in tried]
+    best = max(r["qwk"] for r in results if r["accuracy"] >= plain - 0.01)
+    learned = score(truth, decode(expected, learn_cuts(truth, expected)))["qwk"]
+    assert learned == pytest.approx(best, abs=0.005)  # cuts are given with four decimals
+
+
+def test_perfect_expectations_are_rounded_and_no_wines_are_an_error():
+    truth = np.repeat(GRADES, 5)
+    assert (decode(truth, learn_cuts(truth, truth)) == truth).all()
+    assert len(learn_cuts([6], [6.1])) == 6
+    with pytest.raises(ValueError, match="no wines"):
+        learn_cuts([], [])
+    with pytest.raises(ValueError, match="missing"):
+        learn_cuts([5, 6], [np.nan, 6])
+
+
+def test_the_order_of_the_wines_does_not_matter(shrunken):
+    truth, expected = shrunken
+    order = np.random.default_rng(1).permutation(len(truth))
+    assert learn_cuts(truth[order], expected[order]) == learn_cuts(truth, expected)
+
+
+ODDS = {"slope": 2.5, "thresholds": [7.0, 10.0, 13.5, 16.5, 19.0, 21.5]}
+
+
+@given(numbers)
+def test_probabilities_are_between_0_and_1_and_sum_to_1(expected):
+    chances = probabilities(expected, ODDS)
+    assert chances.shape == (len(expected), 7)
+    assert ((chances >= 0) & (chances <= 1)).all()
+    assert np.allclose(chances.sum(axis=1), 1)
+
+
+@given(st.floats(-50, 50), st.floats(0.01, 20))
+def test_a_higher_expected_grade_makes_better_grades_likelier(expected, more):
+    lower, higher = probabilities([expected, expected + more], ODDS).cumsum(axis=1)
+    assert (higher <= lower + 1e-12).all()
+
+
+def test_probabilities_are_the_differences_of_the_proportional_odds_formula():
+    at_most = [expit(t - 2.5 * 5.7) for t in ODDS["thresholds"]]
+    assert np.allclose(probabilities(5.7, ODDS)[0], np.diff([0, *at_most, 1]))
+    assert probabilities([], ODDS).shape == (0, 7)
+
+
+def test_odds_are_learned_back_from_grades_drawn_with_them():
+    random = np.random.default_rng(0)
+    expected = random.normal(5.8, 0.6, 20_000)
+    edges = probabilities(expected, ODDS).cumsum(axis=1)
+    truth = 3 + (random.random(len(expected))[:, None] > edges[:, :-1]).sum(axis=1)
+    learned = learn_odds(truth, expected)
+    assert learned["slope"] == pytest.approx(2.5, rel=0.05)
+    stated, meant = probabilities(expected, learned), probabilities(expected, ODDS)
+    assert np.abs(stated - meant).mean() < 0.003
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.sampled_from(GRADES), min_size=1, max_size=30))
+def test_odds_of_any_grades_are_ordered_and_finite(truth):
+    learned = learn_odds(truth, np.linspace(4, 8, len(truth)))
+    assert np.isfinite([learned["slope"], *learned["thresholds"]]).all()
+    assert learned["slope"] > 0
+    assert learned["thresholds"] == sorted(learned["thresholds"])
+    assert np.allclose(probabilities([3, 6, 9], learned).sum(axis=1), 1)

@@ -1,0 +1,85 @@
+"""The daily wine: a plausible one for any day, and the same one for the same day."""
+
+import datetime
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wine.columns import BY_NAME, NAMES
+from wine.errors import BadInput
+from wine.generator import generate
+
+DAY = datetime.date(2026, 11, 23)
+
+
+@settings(deadline=None, max_examples=150)
+@given(day=st.dates())
+def test_the_wine_of_any_day_is_plausible_and_new(train, day):
+    wine = generate(day, train)
+    colour = train[train["type"] == wine["type"]]
+    for name in NAMES:
+        assert colour[name].min() <= wine[name] <= colour[name].max(), name
+        assert wine[name] == round(wine[name], BY_NAME[name].decimals), name
+    assert wine["free_sulfur_dioxide"] <= wine["total_sulfur_dioxide"]
+    source = train.set_index("wine_id").loc[wine["source_id"]]
+    assert (source["type"], source["quality"]) == (wine["type"], wine["quality"])
+    assert not (colour[list(NAMES)] == [wine[name] for name in NAMES]).all(axis=1).any()
+    assert wine["wine_id"] == day.isoformat()
+    assert wine["day"].date() == day
+
+
+def test_a_day_is_a_seed(train):
+    assert generate(DAY, train) == generate(DAY, train)
+    days = [DAY + datetime.timedelta(days=i) for i in range(60)]
+    made = [generate(day, train) for day in days]
+    assert len({tuple(wine[name] for name in NAMES) for wine in made}) == 60
+
+
+def test_neither_the_order_nor_the_index_of_the_wines_matters(train):
+    shuffled = train.sample(frac=1, random_state=1)
+    assert generate(DAY, shuffled) == generate(DAY, train)
+
+
+def test_a_generated_wine_is_near_its_source(train):
+    spread = train.groupby("type")[list(NAMES)].std()
+    for i in range(30):
+        wine = generate(DAY + datetime.timedelta(days=i), train)
+        source = train.set_index("wine_id").loc[wine["source_id"]]
+        for name in NAMES:
+            away = abs(wine[name] - source[name])
+            # five times the skew, and half of the last decimal for rounding
+            allowed = 0.5 * spread.loc[wine["type"], name] + 0.51 * 10.0 ** -BY_NAME[name].decimals
+            assert away <= allowed, name
+
+
+def test_a_year_of_wines_has_both_colours_and_the_grades_that_are_common(train):
+    year = [generate(DAY + datetime.timedelta(days=i), train) for i in range(365)]
+    white = np.mean([wine["type"] == "white" for wine in year])
+    assert white == pytest.approx((train["type"] == "white").mean(), abs=0.1)
+    six = np.mean([wine["quality"] == 6 for wine in year])
+    assert six == pytest.approx((train["quality"] == 6).mean(), abs=0.1)
+
+
+def test_no_wines_one_wine_and_wines_all_alike_are_refused_not_tried_for_ever(train):
+    with pytest.raises(BadInput, match=r"initialize\.ipynb"):
+        generate(DAY, train.head(0))
+    with pytest.raises(BadInput, match="alike"):
+        generate(DAY, train.head(1))
+    alike = train.head(5).copy()
+    alike[list(NAMES)] = alike.loc[0, list(NAMES)].to_numpy(dtype=float)
+    with pytest.raises(BadInput, match="alike"):
+        generate(DAY, alike)
+
+
+def test_two_wines_are_enough(train):
+    wine = generate(DAY, train[train["type"] == "red"].head(2))
+    assert wine["source_id"] in ("red-0001", "red-0002")
+
+
+def test_a_day_that_is_no_date_and_wines_without_a_column_are_errors(train):
+    with pytest.raises(AttributeError):
+        generate("2026-11-23", train)
+    with pytest.raises(KeyError):
+        generate(DAY, train.drop(columns="ph"))

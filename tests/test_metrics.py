@@ -1,0 +1,134 @@
+"""The metrics against scikit-learn's, and their edges."""
+
+import warnings
+
+import numpy as np
+import pytest
+import sklearn.metrics as reference
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wine.columns import GRADES
+from wine.metrics import HIGHER_IS_BETTER, bootstrap, confusion, qwk_of, score, score_counts
+
+grade_pairs = st.lists(st.tuples(st.integers(3, 9), st.integers(3, 9)), min_size=1, max_size=60)
+
+
+@pytest.mark.filterwarnings("ignore:A single label was found")
+@given(grade_pairs)
+def test_every_metric_is_scikit_learns(pairs):
+    truth, served = np.array(pairs).T
+    expected = served + 0.25
+    result = score(truth, served, expected)
+    present = np.unique(truth)
+    assert result["accuracy"] == pytest.approx(reference.accuracy_score(truth, served))
+    assert result["within_one"] == pytest.approx(np.mean(abs(truth - served) <= 1))
+    assert result["macro_f1"] == pytest.approx(
+        reference.f1_score(truth, served, labels=present, average="macro", zero_division=0)
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="y_pred contains classes not in y_true")
+        balanced = reference.balanced_accuracy_score(truth, served)
+    assert result["balanced_accuracy"] == pytest.approx(balanced)
+    assert result["rmse"] == pytest.approx(reference.root_mean_squared_error(truth, expected))
+    assert result["mae"] == pytest.approx(reference.mean_absolute_error(truth, expected))
+    if len(present) > 1:
+        assert result["r2"] == pytest.approx(reference.r2_score(truth, expected))
+        assert result["qwk"] == pytest.approx(
+            reference.cohen_kappa_score(truth, served, weights="quadratic", labels=GRADES)
+        )
+    assert set(result) == set(HIGHER_IS_BETTER)
+    assert all(type(value) is float for value in result.values())
+
+
+@given(grade_pairs)
+def test_the_counts_are_scikit_learns_confusion_matrix(pairs):
+    truth, served = np.array(pairs).T
+    counts = confusion(truth, served)
+    assert (counts == reference.confusion_matrix(truth, served, labels=GRADES)).all()
+    assert score_counts(counts).items() <= score(truth, served).items()
+
+
+def test_kappa_of_a_stack_of_matrices_is_the_kappa_of_each():
+    stack = np.random.default_rng(0).integers(0, 9, (5, 7, 7))
+    assert qwk_of(stack).shape == (5,)
+    assert np.allclose(qwk_of(stack), [qwk_of(counts) for counts in stack])
+
+
+def test_perfect_and_opposite_and_constant_answers():
+    truth = np.array([3, 4, 5, 6, 7, 8, 9])
+    assert score(truth, truth)["qwk"] == 1
+    assert score(truth, truth)["rmse"] == 0
+    assert score(truth, truth[::-1])["qwk"] == -1
+    assert score(truth, np.full(7, 6))["qwk"] == 0
+
+
+def test_one_grade_on_both_sides_has_no_kappa_and_no_spread():
+    result = score([6, 6], [6, 6])
+    assert (result["qwk"], result["r2"], result["accuracy"]) == (0, 0, 1)
+
+
+def test_a_model_that_always_says_six_is_accurate_and_useless(wines):
+    result = score(wines["quality"], np.full(len(wines), 6))
+    assert result["accuracy"] == pytest.approx(0.437, abs=0.001)
+    assert result["within_one"] == pytest.approx(0.927, abs=0.001)
+    assert result["qwk"] == 0
+
+
+@pytest.mark.parametrize("score_or_confusion", [score, confusion])
+@pytest.mark.parametrize(
+    ("truth", "served", "said"),
+    [
+        ([2], [5], "3-9"),
+        ([5], [10], "3-9"),
+        ([5], [0], "3-9"),
+        ([5], [np.nan], "whole"),
+        ([5], [np.inf], "whole"),
+        ([5], [5.5], "whole"),
+        (["5"], ["5"], "numbers"),
+        ([None], [5], "numbers"),
+        ([True], [5], "numbers"),
+        ([5, 6], [5], "2 true grades but 1"),
+    ],
+)
+def test_what_is_no_grade_is_refused(score_or_confusion, truth, served, said):
+    with pytest.raises(ValueError, match=said):
+        score_or_confusion(truth, served)
+
+
+def test_nothing_to_score_is_an_error_but_nothing_to_count_is_zero():
+    with pytest.raises(ValueError, match="no wines"):
+        score([], [])
+    with pytest.raises(ValueError, match="no wines"):
+        score_counts(np.zeros((7, 7), dtype=int))
+    with pytest.raises(ValueError, match="no wines"):
+        bootstrap([], [], [])
+    assert confusion([], []).tolist() == np.zeros((7, 7)).tolist()
+
+
+def test_the_bootstraps_standard_error_is_the_textbooks_for_accuracy():
+    random = np.random.default_rng(0)
+    truth = random.integers(3, 10, 2000)
+    served = np.where(random.random(2000) < 0.6, truth, 3 + (truth - 2) % 7)
+    draws = bootstrap(truth, served, served, repeats=400)
+    share = (served == truth).mean()
+    assert draws["accuracy"].mean() == pytest.approx(share, abs=0.002)
+    textbook = np.sqrt(share * (1 - share) / 2000)
+    assert draws["accuracy"].std() == pytest.approx(textbook, rel=0.15)
+
+
+def test_repeats_of_the_same_wines_do_not_feign_more_wines():
+    random = np.random.default_rng(0)
+    truth = random.integers(3, 10, 500)
+    served = np.where(random.random(500) < 0.6, truth, 6)
+    once = bootstrap(truth, served, served, repeats=200)
+    thrice = bootstrap(truth, np.tile(served, (3, 1)), np.tile(served, (3, 1)), repeats=200)
+    assert np.allclose(once, thrice)
+
+
+def test_the_seed_decides_the_draws():
+    truth = np.arange(3, 10)
+    served = np.array([3, 4, 5, 6, 7, 7, 7])
+    first = bootstrap(truth, served, served, repeats=5, seed=1)
+    assert first.equals(bootstrap(truth, served, served, repeats=5, seed=1))
+    assert not first.equals(bootstrap(truth, served, served, repeats=5, seed=2))
