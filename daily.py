@@ -8,6 +8,9 @@ day is the seed: the same date gives the same wine, so running this twice change
   python daily.py --date 2026-11-23        this day
   python daily.py --date 2026-11-23 --days 7   the seven days up to this one
   python daily.py --dry-run                show the wine, save nothing
+
+The variables WINE_DATE, WINE_DAYS and WINE_DRY_RUN do what the options do; the scheduled
+workflow passes what was typed through them, since an empty one counts as not given.
 """
 
 import datetime
@@ -15,7 +18,7 @@ import datetime
 import click
 import pandas as pd
 
-from wine import features
+from wine import features, summary
 from wine.cli import run
 from wine.columns import MEASUREMENTS
 from wine.connection import connect
@@ -28,14 +31,20 @@ FIRST_DAY = datetime.date(2000, 1, 1)
 
 @click.command(help=__doc__)
 @click.option(
-    "--date", type=click.DateTime(["%Y-%m-%d"]), help="The last day to make; default today (UTC)."
+    "--date",
+    envvar="WINE_DATE",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The last day to make; default today (UTC).",
 )
 @click.option(
     "--days",
+    envvar="WINE_DAYS",
     type=click.IntRange(1, MOST_DAYS),
     help="How many days up to then; default: the days missed since the last wine.",
 )
-@click.option("--dry-run", is_flag=True, help="Show the wines, save nothing.")
+@click.option(
+    "--dry-run", envvar="WINE_DRY_RUN", is_flag=True, help="Show the wines, save nothing."
+)
 def main(date, days, dry_run):
     today = datetime.datetime.now(datetime.UTC).date()
     last = date.date() if date else today
@@ -59,12 +68,14 @@ def main(date, days, dry_run):
     for wine in made.itertuples():
         show(wine)
     if made.empty:
-        print(f"nothing to do: {wanted[-1]} has its wine" if wanted else "nothing to do")
+        said = f"nothing to do: {wanted[-1] if wanted else last} has its wine"
     elif dry_run:
-        print(f"dry run: {len(made)} made, nothing saved")
+        said = f"dry run: {len(made)} made, nothing saved"
     else:
         features.write(store, features.DAILY, made)
-        print(f"saved {len(made)} daily wines, the last of {missing[-1]}")
+        said = f"saved {len(made)} daily wines, the last of {missing[-1]}"
+    print(said)
+    summary.add(f"Daily wine: {said}", *map(summary.wine_table, made.tail(1).itertuples()))
 
 
 def days_there(store, window):

@@ -6,7 +6,7 @@ latest wines to Resources/images. Running it again changes nothing.
 \b
   python inference.py              predict what is new
   python inference.py --recount    count all predictions again instead of going on counting
-  python inference.py --dry-run    show the predictions, save nothing
+  python inference.py --dry-run    show the predictions, save nothing (or WINE_DRY_RUN=true)
 """
 
 import datetime
@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from wine import features, model, plots, tally
+from wine import features, model, plots, summary, tally
 from wine.cli import run
 from wine.connection import connect
 from wine.metrics import score_counts
@@ -28,7 +28,9 @@ RECENT_DAYS = 45  # how far back the picture of the latest wines may reach
 
 @click.command(help=__doc__)
 @click.option("--recount", is_flag=True, help="Count all predictions again.")
-@click.option("--dry-run", is_flag=True, help="Show the predictions, save nothing.")
+@click.option(
+    "--dry-run", envvar="WINE_DRY_RUN", is_flag=True, help="Show the predictions, save nothing."
+)
 def main(recount, dry_run):
     today = datetime.datetime.now(datetime.UTC).date()
     project = connect()
@@ -48,13 +50,21 @@ def main(recount, dry_run):
         known = pd.concat([known, made], ignore_index=True) if len(known) else made
     counts = counted.with_recent(known)
     if dry_run:
-        print(f"dry run: {len(new)} predicted, nothing saved")
+        said = f"dry run: {len(new)} predicted, nothing saved"
     elif len(new) or recount or not features.exists(project, f"{IMAGES}/confusion_matrix.png"):
         publish(project, store, counts, counted.advanced(known, today), today)
-        print(f"saved {len(new)} predictions")
+        said = f"saved {len(new)} predictions"
     else:
-        print("nothing to do: every daily wine has its prediction")
-    summary(counts)
+        said = "nothing to do: every daily wine has its prediction"
+    print(said)
+    summary.add(f"Inference: {said}")
+    if len(new):
+        summary.add(summary.prediction_table(made))
+    for line in report(counts):
+        print(line)
+        summary.add(line)
+    if counts.any():
+        summary.add(summary.confusion_table(counts))
 
 
 def last_tally(project):
@@ -104,15 +114,16 @@ def publish(project, store, counts, counted, today):
         features.upload(project, [folder / name for name in names], IMAGES)
 
 
-def summary(counts):
-    """How well the daily wines were predicted so far, in three lines."""
-    if not counts.sum():
-        print("no daily wine predicted yet")
-        return
+def report(counts):
+    """How well the daily wines were predicted so far, in sentences."""
+    if not counts.any():
+        return ["no daily wine predicted yet"]
     result = score_counts(counts)
-    print(f"{counts.sum():,} daily wines: {result['accuracy']:.0%} agree with their label, "
-          f"{result['within_one']:.0%} within one grade, QWK {result['qwk']:.2f}")  # fmt: skip
-    print("(a daily wine's label is its nearest real wine's grade, not a taster's)")
+    return [
+        f"{counts.sum():,} daily wines: {result['accuracy']:.0%} agree with their label, "
+        f"{result['within_one']:.0%} within one grade, QWK {result['qwk']:.2f}",
+        "(a daily wine's label is its nearest real wine's grade, not a taster's)",
+    ]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from wine import summary
 from wine.errors import WineError
 
 
@@ -23,8 +24,12 @@ def run(command):
         _fail(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped", 130)
+    except Exception as error:
+        summary.add_error(f"{type(error).__name__}: {error}")
+        raise
 
 
 def _fail(message, code):
+    summary.add_error(message)
     print(f"error: {message}", file=sys.stderr)
     sys.exit(code)

@@ -2,8 +2,9 @@
 
 The ``hopsworks`` client is used unmodified for both. What it prints on its own account (banners,
 bars, info logging) is kept off the screen; its errors are not. Trouble that passes (a server
-that is away, two writers that collide) is borne for ``WINE_PATIENCE`` seconds, 120 by default:
-all that is written here is keyed by its content, so trying again is safe.
+that is away, two writers that collide) is borne for ``WINE_PATIENCE`` seconds, 120 by default,
+in all that a program does: all that is written here is keyed by its content, so trying again is
+safe. A variable that is set but empty, as GitHub passes one that nobody defined, is not given.
 """
 
 import contextlib
@@ -19,6 +20,9 @@ import tenacity
 from wine.errors import BadInput, WineError
 
 PUBLIC_HOST = "eu-west.cloud.hopsworks.ai"
+CONNECT_SECONDS, ANSWER_SECONDS = 10, 60  # for one request; the client itself would wait for ever
+
+_borne = 0.0  # seconds that this program has spent on trouble so far
 
 
 def connect():
@@ -32,7 +36,12 @@ def connect():
     # before the client's import, which would otherwise set the root logger to INFO and draw bars
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     os.environ["TQDM_DISABLE"] = "1"
+    for name in [name for name in os.environ if name.startswith("HOPSWORKS_")]:
+        if not os.environ[name]:
+            del os.environ[name]
     import hopsworks
+
+    _give_requests_a_timeout()
 
     # after its import, which sets filters of its own
     warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -58,10 +67,14 @@ def call(function, *args, **kwargs):
     Raises WineError that names the trouble when it has not passed within the patience; what
     cannot pass by waiting (a refusal, a missing thing) is raised at once, as the client has it.
     """
+    global _borne
+    bound = patience()
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_passing),
         wait=tenacity.wait_exponential_jitter(initial=0.5, max=15),
-        stop=tenacity.stop_after_delay(patience()),
+        # no sleep reaches beyond the bound, and what earlier calls bore counts too: a server
+        # that comes and goes cannot hold a program up call after call
+        stop=lambda state: _borne + state.seconds_since_start + state.upcoming_sleep > bound,
         before_sleep=_say_retry,
         reraise=True,
     )
@@ -70,15 +83,17 @@ def call(function, *args, **kwargs):
     except Exception as error:
         if is_passing(error):
             raise WineError(
-                f"Hopsworks did not answer within {patience():g} s "
+                f"trouble with Hopsworks did not pass within {bound:g} s "
                 f"({_first_line(error)}): try again later, nothing was lost"
             ) from error
         raise
+    finally:
+        _borne += retrying.statistics.get("delay_since_first_attempt", 0.0)
 
 
 def patience():
     """Seconds for which passing trouble is borne: ``WINE_PATIENCE``, 120 by default."""
-    text = os.environ.get("WINE_PATIENCE", "120")
+    text = os.environ.get("WINE_PATIENCE") or "120"
     try:
         seconds = float(text)
     except ValueError:
@@ -114,11 +129,35 @@ def is_passing(error):
     return False
 
 
+@functools.cache
+def _give_requests_a_timeout():
+    """Bound every request of this process: the client gives none, and requests has no default.
+
+    Without it a host that drops packets holds a program for minutes, and one that takes the
+    connection and never answers holds it for ever.
+    """
+    from requests.adapters import HTTPAdapter
+
+    send = HTTPAdapter.send
+
+    @functools.wraps(send)
+    def bounded(self, request, stream=False, timeout=None, *args, **kwargs):
+        if timeout is None:
+            longest = max(patience(), 1)
+            timeout = min(CONNECT_SECONDS, longest), min(ANSWER_SECONDS, longest)
+        return send(self, request, stream, timeout, *args, **kwargs)
+
+    HTTPAdapter.send = bounded
+
+
 def _settings():
     """Arguments for ``hopsworks.login`` and a name for where they lead."""
     key, host = os.environ.get("HOPSWORKS_API_KEY"), os.environ.get("HOPSWORKS_HOST")
     # the client's own certificate folder is shared by all processes, and emptied by each at exit
     certificates = os.environ.get("HOPSWORKS_CERT_FOLDER") or _own_folder()
+    port = os.environ.get("HOPSWORKS_PORT", "443")
+    if not (port.isdecimal() and 0 < int(port) < 65536):
+        raise BadInput(f"HOPSWORKS_PORT is {port!r}: give a number from 1 to 65535")
     if key:
         host = host or PUBLIC_HOST
         return {"host": host, "api_key_value": key, "cert_folder": certificates}, host
@@ -179,14 +218,17 @@ def _explained(error, host):
     if cause is not None and cause.response.status_code in (401, 403):
         return BadInput(f"{host} refused the API key: check HOPSWORKS_API_KEY and its scopes")
     if cause is not None and cause.response.status_code == 404:
-        return BadInput(
-            f"{host} has no project {os.environ.get('HOPSWORKS_PROJECT')!r} for this key: "
-            "check HOPSWORKS_PROJECT"
-        )
+        project = os.environ.get("HOPSWORKS_PROJECT")
+        if project is None:
+            return BadInput(f"{host} does not answer as a Hopsworks does: check HOPSWORKS_HOST")
+        return BadInput(f"{host} has no project {project!r} for this key: check HOPSWORKS_PROJECT")
     return WineError(f"could not log in to {host}: {_first_line(error)}")
 
 
 def _first_line(error):
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"[
-        :200
-    ]
+    # the reason inside a failed connection says more than the sentences wrapped around it
+    link = error
+    while link is not None and not isinstance(getattr(link, "reason", None), Exception):
+        link = link.__cause__ or link.__context__
+    text = str(link.reason if link else error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0] if text else ''}"[:200]
