@@ -9,12 +9,17 @@ configuration to model_finder_results/ and to Hopsworks (Resources/model_finder)
   python model_finder.py --quick            a few candidates, one repeat
   python model_finder.py --only ridge --only "extra trees"
   python model_finder.py --budget 60 --jobs 4
+  python model_finder.py --scheduler tcp://127.0.0.1:8786   on a Dask cluster
+  python model_finder.py --original         the original project's search, to compare with
 
 Ctrl-C leaves a valid leaderboard of what is done; the next run goes on from there.
 """
 
+import contextlib
 import itertools
 import json
+import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -28,12 +33,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from wine import features, plots
+from wine import dataset, features, original, plots
 from wine.candidates import BY_NAME, CANDIDATES, average
 from wine.cli import run
 from wine.connection import connect
 from wine.errors import BadInput, WineError
-from wine.evaluation import PROTOCOL, evaluate, fit_and_predict
+from wine.evaluation import PROTOCOL, evaluate, fit_and_predict, out_of_fold
 from wine.metrics import HIGHER_IS_BETTER
 from wine.split import FOLDS, REPEATS, folds
 
@@ -48,7 +53,10 @@ CONSOLE = Console()
 @click.option("--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="Stop after this.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=2, show_default=True)
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Reuse earlier fits.")
-def main(quick, only, budget, jobs, resume):
+@click.option("--scheduler", metavar="ADDRESS", help="Fit on the Dask cluster of this scheduler.")
+@click.option("--original", "as_original", is_flag=True, help="Search as the original project did.")
+def main(quick, only, budget, jobs, resume, scheduler, as_original):
+    """Compare the candidates, or search as the original did; see the module's docstring."""
     started = time.monotonic()
     candidates = chosen(quick, only)
     project = connect()
@@ -56,10 +64,15 @@ def main(quick, only, budget, jobs, resume):
     wines = wines[wines["split"] == "train"].reset_index(drop=True)
     truth = wines["quality"].to_numpy()
     fold_numbers = folds(wines, repeats=1 if quick else REPEATS)
+    if as_original:
+        search_as_original(wines, fold_numbers, budget, jobs)
+        return
     print(f"{len(wines):,} training wines, {len(candidates)} candidates, "
           f"{len(fold_numbers)} x {FOLDS} folds, {jobs} jobs")  # fmt: skip
 
-    fits = fit_all(candidates, wines, fold_numbers, budget, jobs, resume)
+    with on_cluster(scheduler):
+        fit = fit_and_predict if scheduler else kept_on_disk(fit_and_predict, resume)
+        fits = fit_all(fit, candidates, wines, fold_numbers, budget=budget, jobs=jobs)
     rows = [judge(candidate, fits[candidate.name], truth, fold_numbers)
             for candidate in candidates if candidate.name in fits]  # fmt: skip
     rows += averages(rows, truth, fold_numbers)
@@ -89,17 +102,42 @@ def chosen(quick, only):
     return [c for c in CANDIDATES if (c.name in only if only else c.quick or not quick)]
 
 
-def fit_all(candidates, wines, fold_numbers, budget, jobs, resume):
-    """Fit every candidate on every fold; returns {name: {"expected": (repeats, n), ...}}.
+@contextlib.contextmanager
+def on_cluster(scheduler):
+    """Inside, joblib's work goes to a Dask cluster, if there is one; else to processes here."""
+    if not scheduler:
+        yield
+        return
+    try:
+        from dask.distributed import Client
+    except ImportError as error:
+        raise WineError("--scheduler needs Dask: pip install -r requirements-dask.txt") from error
+    try:
+        client = Client(scheduler, timeout=10)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"--scheduler {scheduler}: no Dask scheduler answers there") from error
+    with client, tempfile.TemporaryDirectory() as folder, joblib.parallel_config("dask"):
+        # the scheduler and its workers have the libraries, but not this repository
+        here = Path(__file__).parent
+        client.upload_file(shutil.make_archive(f"{folder}/wine", "zip", here, "wine"))
+        yield
 
-    Only candidates with all folds done are returned: with less, nothing can be compared. Fits
-    are kept on disk as they are done, so a run that is stopped loses only those under way.
-    """
+
+def kept_on_disk(fit, resume):
+    """``fit`` with its results kept, so that a run that is stopped loses only fits under way."""
     versions = f"scikit-learn {sklearn.__version__}, xgboost {xgboost.__version__}"
     memory = joblib.Memory(RESULTS / "fits" / versions, verbose=0)
     if not resume:
         memory.clear(warn=False)
-    fit = memory.cache(fit_and_predict)
+    return memory.cache(fit)
+
+
+def fit_all(fit, candidates, wines, fold_numbers, *, budget=None, jobs=2):
+    """Fit every candidate on every fold; returns {name: {"expected": (repeats, n), ...}}.
+
+    ``fit`` is ``fit_and_predict`` or a cached form of it. Only candidates with all folds done
+    are returned: with less, nothing can be compared.
+    """
     tasks = list(itertools.product(candidates, range(len(fold_numbers)), range(FOLDS)))
     work = joblib.Parallel(jobs, return_as="generator_unordered")(
         joblib.delayed(numbered)(task, fit, candidate.make(), wines, fold_numbers[repeat] == fold)
@@ -201,6 +239,30 @@ def pick(rows):
             if abs(row[metric] - best[metric]) <= (row["draws"] - best["draws"])[metric].std(ddof=1)
         ]  # fmt: skip
     return min(equal, key=lambda row: (row["complexity"], row["predict_seconds"]))
+
+
+def search_as_original(wines, fold_numbers, budget, jobs):
+    """The original's search, and what its winner is worth under P1; writes original.json."""
+    started = time.monotonic()
+    rows = original.search(dataset.read(), jobs=jobs, budget=budget)
+    seconds = time.monotonic() - started
+    best = rows[0]
+    expected = out_of_fold(lambda: original.honest(best), wines, fold_numbers, jobs=jobs)
+    metrics, draws = evaluate(wines["quality"].to_numpy(), expected, fold_numbers)
+    result = {
+        "seconds": round(seconds, 1),
+        "families": len(rows),
+        "of": len(original.FAMILIES),
+        "rows": rows,
+        "honest": {"name": best["name"], **metrics, "se": draws.std(ddof=1).to_dict()},
+    }
+    RESULTS.mkdir(exist_ok=True)
+    replace("original.json", json.dumps(result, indent=2) + "\n")
+    print(
+        f"the original's winner: {best['name']}, {best['score']:.3f} by its own score after "
+        f"{seconds:.0f} s; under P1 its QWK is {metrics['qwk']:.3f}, accuracy "
+        f"{metrics['accuracy']:.3f} and R^2 {metrics['r2']:.3f}"
+    )
 
 
 def write(results, rows, best):
