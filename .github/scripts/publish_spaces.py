@@ -1,0 +1,113 @@
+"""Publish the two apps to their Hugging Face Spaces: what is committed, and nothing else.
+
+    python .github/scripts/publish_spaces.py
+
+Reads HF_TOKEN (a write token), PREDICTOR_SPACE and MONITOR_SPACE (as owner/name), and DRY_RUN
+("true": say what would be done, change nothing). Each Space becomes a copy of its folder in one
+commit: changed files are sent, files no longer there are deleted. A Space that is not there yet
+is made; one that is the same already is left alone, so it does not restart.
+"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+
+ROOT = Path(__file__).resolve().parents[2]
+SPACES = {"apps/predictor": "PREDICTOR_SPACE", "apps/monitor": "MONITOR_SPACE"}
+KEPT = {".gitattributes"}  # Hugging Face's own
+
+
+def main():
+    dry_run = os.environ.get("DRY_RUN") == "true"
+    spaces = {}
+    for folder, variable in SPACES.items():
+        spaces[folder] = os.environ.get(variable, "")
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", spaces[folder]):
+            return fail(f"{variable} is {spaces[folder]!r}: give the Space as owner/name", 2)
+    hub = HfApi(token=os.environ.get("HF_TOKEN") or False)
+    for folder, space in spaces.items():
+        try:
+            publish(hub, folder, space, dry_run)
+        except (HfHubHTTPError, OSError) as error:
+            return fail(f"{space}: {str(error).strip().splitlines()[0]}", 1)
+    return 0
+
+
+def publish(hub, folder, space, dry_run):
+    """Make a Space a copy of the committed files of a folder."""
+    files = committed(folder)
+    there = published(hub, space)
+    changed = sorted(path for path in files if not same(ROOT / folder / path, there.get(path)))
+    gone = sorted(set(there) - set(files) - KEPT)
+    for path in changed:
+        say(f"{space}: send {path}")
+    for path in gone:
+        say(f"{space}: delete {path}")
+    if not (changed or gone):
+        say(f"{space}: nothing to do, its {len(files)} files are those of {folder}")
+    elif dry_run:
+        say(f"{space}: dry run, nothing changed")
+    else:
+        hub.create_repo(space, repo_type="space", space_sdk="gradio", exist_ok=True)
+        hub.upload_folder(
+            repo_id=space,
+            repo_type="space",
+            folder_path=ROOT / folder,
+            allow_patterns=files,
+            delete_patterns="*",  # whatever is not among the files; .gitattributes stays
+            commit_message=f"{folder} of {os.environ.get('GITHUB_SHA', 'a working copy')[:12]}",
+        )
+        say(f"{space}: published, {len(changed)} files sent and {len(gone)} deleted")
+
+
+def committed(folder):
+    """The files of a folder that git knows: no caches, no leftovers."""
+    command = ["git", "ls-files", "-z", "."]
+    listed = subprocess.run(command, cwd=ROOT / folder, check=True, capture_output=True, text=True)
+    files = listed.stdout.split("\0")[:-1]
+    if "README.md" not in files:
+        raise OSError(f"{folder} has no README.md, whose front matter tells a Space how to run")
+    return files
+
+
+def published(hub, space):
+    """The files of a Space by path; empty when there is no such Space yet."""
+    try:
+        tree = list(hub.list_repo_tree(space, repo_type="space", recursive=True))
+    except RepositoryNotFoundError:
+        return {}
+    return {entry.path: entry for entry in tree if hasattr(entry, "blob_id")}
+
+
+def same(file, entry):
+    """True when a local file is the published one: by git's hash, or by that of a large file."""
+    if entry is None:
+        return False
+    content = file.read_bytes()
+    if entry.lfs:
+        return hashlib.sha256(content).hexdigest() == entry.lfs.sha256
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == entry.blob_id
+
+
+def say(line):
+    print(line, flush=True)
+    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(f"- {line}\n")
+
+
+def fail(message, code):
+    say(f"Error: {message}")
+    if os.environ.get("GITHUB_STEP_SUMMARY"):
+        print(f"::error::{message}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
