@@ -47,6 +47,7 @@ class App:
         self.pem: dict[str, str] = {}
         self._warn = warn or (lambda text: print(f"hopsworks_local: {text}", file=sys.stderr))
         self._warned: set[str] = set()
+        self.sessions: set[str] = set()  # cookies of the pages
         self._plans: OrderedDict[str, queries.Plan] = OrderedDict()
         self._lock = threading.Lock()
 

@@ -1,0 +1,397 @@
+"""Kill a local Hopsworks server, its client, or both, at random moments, and look what is left.
+
+    python -m benchmarks.hopsworks_local_faults [--kills 240] [--seed 1]
+
+A worker process works through the ordinary client without pause: inserts, upserts, new feature
+groups, overwrites, uploads in chunks, descriptions, training datasets, and model saves in a second
+thread. It notes every call before and after in a file. After each `kill -9` the survivors are
+started again and every call since the last check is held against what is there: what was
+acknowledged must be there and whole; what was not must be there wholly or not at all, and must not
+be in the way. Writes `benchmarks/results/hopsworks_local_faults.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import hopsworks_local
+
+RESULT = Path(__file__).parent / "results" / "hopsworks_local_faults.json"
+REPOSITORY = Path(__file__).resolve().parent.parent
+BATCH = 50  # rows of one insert
+CHUNK = 100_000  # bytes of one chunk of an upload
+
+
+def content(number: int) -> bytes:
+    """The bytes of upload or model `number`: four chunks, different for every number."""
+    return random.Random(number).randbytes(3 * CHUNK + 5_000)
+
+
+# -- the worker -------------------------------------------------------------------------------------
+
+
+class Worker:
+    """Makes calls until one fails; then waits for the settings of the next server on stdin."""
+
+    def __init__(self, notes: Path, seed: int):
+        self.notes, self.chance = notes.open("a"), random.Random(seed)
+        self.number = seed * 100_000
+        self.lock = threading.Lock()
+        self.folder = Path(tempfile.mkdtemp(dir=notes.parent))
+
+    def note(self, **doc: Any) -> None:
+        """One line, in the file before anything else happens."""
+        with self.lock:
+            self.notes.write(json.dumps(doc) + "\n")
+            self.notes.flush()
+
+    def attempt(self, kind: str, **detail: Any) -> None:
+        """Make one call and note its beginning and its end."""
+        with self.lock:
+            self.number += 1
+            number = self.number
+        self.note(begin=number, kind=kind, **detail)
+        getattr(self, kind)(number, **detail)
+        self.note(done=number)
+
+    def run(self) -> None:
+        """Serve one server after the other."""
+        import hopsworks
+
+        for line in sys.stdin:
+            os.environ.update(json.loads(line))
+            try:
+                self.project = hopsworks.login()
+                self.store = self.project.get_feature_store()
+                self.datasets = self.project.get_dataset_api()
+                self.group = self.store.get_or_create_feature_group(
+                    "rows", version=1, primary_key=["id"]
+                )
+                if self.group.id is None:
+                    self.attempt("insert")
+                self.note(ready=True)
+                saver = threading.Thread(target=self.save_models, daemon=True)
+                saver.start()
+                kinds = ["insert", "insert", "upsert", "create", "upload", "upload", "replace"]
+                kinds += ["describe", "overwrite", "register"]
+                while True:
+                    self.attempt(self.chance.choice(kinds))
+            except Exception as e:
+                self.note(failed=f"{type(e).__name__}: {str(e)[:200]}")
+
+    def save_models(self) -> None:
+        """One model after the other; the client sleeps five seconds in each."""
+        with contextlib.suppress(Exception):
+            while True:
+                self.attempt("save")
+
+    def frame(self, first: int, batch: int) -> Any:
+        import pandas as pd
+
+        return pd.DataFrame({"id": range(first, first + BATCH), "batch": batch})
+
+    def insert(self, number: int) -> None:
+        self.group.insert(self.frame(number * BATCH, number))
+
+    def upsert(self, number: int) -> None:
+        self.group.insert(self.frame(-BATCH, number))
+
+    def create(self, number: int) -> None:
+        group = self.store.create_feature_group(f"g{number}", version=1, primary_key=["id"])
+        group.insert(self.frame(0, number))
+
+    def overwrite(self, number: int) -> None:
+        group = self.store.get_or_create_feature_group("over", version=1, primary_key=["id"])
+        group.insert(self.frame(0, number), overwrite=True)
+
+    def describe(self, number: int) -> None:
+        self.store.get_feature_group("rows", 1).update_description(str(number))
+
+    def register(self, number: int) -> None:
+        group = self.store.get_feature_group("rows", 1)
+        view = self.store.get_or_create_feature_view("view", group.select_all(), version=1)
+        view.training_data(description=str(number))
+
+    def upload(self, number: int, name: str | None = None) -> None:
+        file = self.folder / (name or f"f{number}")
+        file.write_bytes(content(number))
+        self.datasets.upload(str(file), "Resources", overwrite=bool(name), chunk_size=CHUNK)
+        file.unlink()
+
+    def replace(self, number: int) -> None:
+        self.upload(number, "replaced")
+
+    def save(self, number: int) -> None:
+        folder = self.folder / f"m{number}"
+        folder.mkdir()
+        for part in ("a", "b"):
+            (folder / part).write_bytes(content(number))
+        registry = self.project.get_model_registry()
+        registry.python.create_model("model", description=str(number)).save(str(folder))
+
+
+# -- the checks --------------------------------------------------------------------------------------
+
+
+class Campaign:
+    """Starts server and worker, kills them, and holds the notes against what is there."""
+
+    def __init__(self, folder: Path, seed: int):
+        self.folder, self.chance = folder, random.Random(seed)
+        self.notes = folder / "notes.jsonl"
+        self.notes.touch()
+        self.seed = seed
+        self.read = 0  # how far the notes have been read
+        self.kills: Counter[str] = Counter()
+        self.checks: Counter[str] = Counter()
+        self.interrupted: Counter[str] = Counter()
+        self.failures: list[str] = []
+        self.replaced: set[int] = set()  # every `replace` that was begun
+        self.open_saves: dict[int, dict[str, Any]] = {}
+        self.start_server()
+        self.start_worker()
+
+    def start_server(self) -> None:
+        self.server = hopsworks_local.start(self.folder / "data")
+
+    def start_worker(self) -> None:
+        self.seed += 1
+        command = [sys.executable, "-m", "benchmarks.hopsworks_local_faults", "--worker"]
+        self.worker = subprocess.Popen(
+            [*command, str(self.notes), "--seed", str(self.seed)],
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def until(self, key: str) -> None:
+        """Wait until the worker has noted that."""
+        end = time.monotonic() + 120
+        while not any(key in doc for doc in self.peek()):
+            if time.monotonic() > end or (self.worker.poll() is not None):
+                raise RuntimeError(f"the worker noted no {key!r}: {self.peek()[-3:]}")
+            time.sleep(0.02)
+
+    def peek(self) -> list[dict[str, Any]]:
+        """The notes since the last check; a last line cut short by a kill is not one."""
+        lines = self.notes.read_bytes()[self.read :].split(b"\n")[:-1]
+        return [json.loads(line) for line in lines if line.startswith(b"{")]
+
+    def check(self, kind: str, true: bool, what: str) -> None:
+        self.checks[kind] += 1
+        if not true:
+            self.failures.append(f"{kind}: {what}")
+
+    def round(self) -> None:
+        """Let them work, kill, restart, look."""
+        settings = json.dumps(self.server.env)
+        assert self.worker.stdin
+        self.worker.stdin.write(settings + "\n")
+        self.worker.stdin.flush()
+        self.until("ready")
+        # Now and then long enough for a model save, in which the client sleeps five seconds.
+        time.sleep(self.chance.random() * self.chance.choice([0.9] * 9 + [8]))
+        victim = self.chance.choices(["server", "client", "both"], [0.6, 0.25, 0.15])[0]
+        self.kills[victim] += 1
+        if victim != "client":
+            os.kill(self.server.pid, 9)
+        if victim != "server":
+            self.worker.kill()
+            self.worker.wait()
+            with self.notes.open("a") as notes:
+                notes.write("\n")  # ends a line that the kill cut short
+        else:
+            self.until("failed")
+        if victim != "client":
+            self.server.stop()
+            self.start_server()
+        self.verify(worker_dead=victim != "server")
+        if victim != "server":
+            self.start_worker()
+
+    def verify(self, worker_dead: bool) -> None:
+        """Every call since the last check against what a new login finds."""
+        import hopsworks
+
+        docs = self.peek()
+        self.read = self.notes.stat().st_size
+        done = {d["done"] for d in docs if "done" in d}
+        calls = {d["begin"]: d for d in docs if "begin" in d}
+        # A model save may be sleeping in its thread while the rest has failed: look again later.
+        calls |= self.open_saves
+        self.replaced |= {n for n, call in calls.items() if call["kind"] == "replace"}
+        self.open_saves = {
+            n: d
+            for n, d in calls.items()
+            if d["kind"] == "save" and n not in done and not worker_dead
+        }
+        environment = dict(os.environ)
+        os.environ.update(self.server.env)
+        try:
+            project = hopsworks.login()
+            self.store = project.get_feature_store()
+            self.datasets, self.registry = project.get_dataset_api(), project.get_model_registry()
+            self.rows = self.table("rows")
+            for number, call in calls.items():
+                if number in self.open_saves:
+                    continue
+                if number not in done:
+                    self.interrupted[call["kind"]] += 1
+                getattr(self, f"verify_{call['kind']}")(number, number in done)
+        finally:
+            with contextlib.suppress(Exception):
+                hopsworks.logout()
+            os.environ.clear()
+            os.environ.update(environment)
+
+    def table(self, name: str) -> Any:
+        """The rows of a feature group; an empty frame when it has none yet."""
+        import pandas as pd
+        import pyarrow as pa
+
+        empty = pd.DataFrame({"id": [], "batch": []})
+        group = self.store.get_feature_group(name, 1)
+        if group is None:
+            return empty
+        try:
+            with group.select_all().read_batches() as batches:
+                found = list(batches)
+        except Exception as e:
+            if "nothing was inserted yet" in str(e):
+                return empty
+            raise
+        return pa.Table.from_batches(found).to_pandas() if found else empty
+
+    def verify_insert(self, number: int, done: bool) -> None:
+        there = int((self.rows.batch == number).sum())
+        self.check(
+            "insert", there == BATCH or (there == 0 and not done), f"{there} of {BATCH} rows"
+        )
+
+    def verify_upsert(self, number: int, done: bool) -> None:
+        batches = set(self.rows.batch[self.rows.id < 0])
+        newest = max([0, *batches])
+        whole = len(batches) <= 1 and int((self.rows.id < 0).sum()) in (0, BATCH)
+        self.check("upsert", whole and (newest >= number or not done), f"batches {batches}")
+
+    def verify_create(self, number: int, done: bool) -> None:
+        name = f"g{number}"
+        there = len(self.table(name))
+        self.check("create", there == BATCH or (there == 0 and not done), f"{there} rows in {name}")
+        group = self.store.get_feature_group(name, 1)
+        if group is not None and there == 0:
+            # Only its metadata came through: it must be usable, not in the way.
+            worker = Worker.frame(self, 0, number)  # type: ignore[arg-type]
+            group.insert(worker)
+            self.check("create", len(self.table(name)) == BATCH, f"{name} cannot be filled")
+
+    def verify_overwrite(self, number: int, done: bool) -> None:
+        batches = Counter(self.table("over").batch)
+        whole = not batches or list(batches.values()) == [BATCH]
+        newest = max(batches, default=0)
+        self.check("overwrite", whole and (newest >= number or not done), f"batches {batches}")
+
+    def verify_describe(self, number: int, done: bool) -> None:
+        text = self.store.get_feature_group("rows", 1).description
+        self.check("describe", int(text or 0) >= number or not done, f"description {text}")
+
+    def verify_register(self, number: int, done: bool) -> None:
+        view = self.store.get_feature_view("view", 1)
+        found = [d.description for d in view.get_training_datasets()] if view else []
+        self.check("register", str(number) in found or not done, f"{number} is not in {found[-3:]}")
+
+    def file(self, path: str) -> bytes | None:
+        if not self.datasets.exists(path):
+            return None
+        return self.datasets.read_content(f"/{path}").content
+
+    def verify_upload(self, number: int, done: bool) -> None:
+        found = self.file(f"Resources/f{number}")
+        true = found == content(number) or (found is None and not done)
+        self.check("upload", true, f"{found and len(found)} bytes of f{number}")
+
+    def verify_replace(self, number: int, done: bool) -> None:
+        """Whole, and not older than what was acknowledged. The client removes the old file before
+        it sends the new one, so an interrupted call may leave none at all."""
+        found = self.file("Resources/replaced")
+        begun = [n for n in self.replaced if content(n) == found]
+        if found is None:
+            self.check("replace", not done or max(self.replaced) > number, "the file is gone")
+        else:
+            true = bool(begun) and (begun[0] >= number or not done)
+            self.check("replace", true, f"{len(found)} bytes of {begun or 'nothing sent'}")
+
+    def verify_save(self, number: int, done: bool) -> None:
+        models = [m for m in self.registry.get_models("model") if m.description == str(number)]
+        self.check("save", bool(models) or not done, f"model {number} is not there")
+        for model in models:
+            home = f"Models/model/{model.version}/Files"
+            found = [self.file(f"{home}/{part}") for part in ("a", "b")]
+            whole = found == [content(number)] * 2
+            self.check("save", whole, f"model {number} is registered without its files")
+
+
+def campaign(kills: int, seed: int) -> dict[str, Any]:
+    """Run that many rounds; returns the counts and what failed."""
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with contextlib.redirect_stdout(io.StringIO()):
+            run = Campaign(Path(name), seed)
+            for _ in range(kills):
+                run.round()
+            run.worker.kill()
+            run.worker.wait()
+            run.server.stop()
+            # At last the whole history once more: nothing acknowledged was lost since.
+            run.start_server()
+            run.read, run.open_saves = 0, {}
+            run.verify(worker_dead=True)
+            run.server.stop()
+    return {
+        "kills": sum(run.kills.values()),
+        "killed": dict(run.kills),
+        "seed": seed,
+        "checks": sum(run.checks.values()),
+        "checked": dict(sorted(run.checks.items())),
+        "calls interrupted": dict(sorted(run.interrupted.items())),
+        "failures": run.failures,
+        "seconds": round(time.monotonic() - begin, 1),
+    }
+
+
+def main() -> None:
+    """Run, write the result, and end with 1 if anything failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=240)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        Worker(args.worker, args.seed).run()
+        return
+    result = campaign(args.kills, args.seed)
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+    raise SystemExit(bool(result["failures"]))
+
+
+if __name__ == "__main__":
+    main()
