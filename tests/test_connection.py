@@ -1,0 +1,266 @@
+"""The connection: refusals are told in one line, trouble that passes is borne, for so long."""
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from unittest.mock import patch  # for the environment only; the client is never replaced
+
+import pyarrow.flight
+import pytest
+import requests
+from deltalake.exceptions import CommitFailedError
+from hopsworks.client.exceptions import RestAPIError
+
+import hopsworks_local
+from wine import features
+from wine.connection import call, connect, is_passing, patience
+from wine.errors import BadInput, WineError
+
+
+class Wire:
+    """A TCP wire from a free port to a server, which can be cut and mended."""
+
+    def __init__(self, host, port):
+        self.server, self.sockets = (host, port), []
+        with socket.socket() as probe:
+            probe.bind((host, 0))
+            self.port = probe.getsockname()[1]
+
+    def mend(self):
+        """From now on connections are forwarded."""
+        listener = socket.create_server((self.server[0], self.port))
+        self.sockets.append(listener)
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
+    def cut(self):
+        """Drop every connection and refuse new ones."""
+        for one in self.sockets:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self.sockets.clear()
+
+    def _accept(self, listener):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(self.server)
+                self.sockets += [near, far]
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self._copy, args=ends, daemon=True).start()
+
+    @staticmethod
+    def _copy(source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A local Hopsworks with nothing in it."""
+    with hopsworks_local.start(tmp_path_factory.mktemp("hopsworks"), "wine") as running:
+        yield running
+
+
+@pytest.fixture
+def wire(server):
+    """A wire to the server, not yet mended."""
+    wire = Wire(server.env["HOPSWORKS_HOST"], int(server.env["HOPSWORKS_PORT"]))
+    yield wire
+    wire.cut()
+
+
+@pytest.fixture
+def daily(empty_pipeline, server):
+    """Runs daily.py with the server's variables and others; returns the finished process."""
+
+    def run(**variables):
+        return empty_pipeline.run("daily.py", variables=server.env | variables, timeout=90)
+
+    return run
+
+
+def one_line(process):
+    """What a process said on stderr: one line and no traceback."""
+    assert process.stderr.count("\n") == 1, process.stderr
+    assert process.stderr.startswith("error: ")
+    return process.stderr
+
+
+def test_a_wrong_key_ends_with_2_and_one_line_and_never_falls_back_to_local(daily, empty_pipeline):
+    done = daily(HOPSWORKS_API_KEY="wrong.key")
+    assert done.returncode == 2
+    assert "127.0.0.1 refused the API key: check HOPSWORKS_API_KEY" in one_line(done)
+    assert done.stdout == ""
+    assert not any(empty_pipeline.store.iterdir()), "no local Hopsworks was started"
+
+
+def test_a_host_without_a_key_ends_with_2_and_one_line(daily, empty_pipeline):
+    done = daily(HOPSWORKS_API_KEY="")
+    assert done.returncode == 2
+    assert "HOPSWORKS_API_KEY is not set" in one_line(done)
+    assert not any(empty_pipeline.store.iterdir())
+
+
+def test_an_unknown_project_and_a_wrong_port_end_with_2_and_one_line(daily):
+    done = daily(HOPSWORKS_PROJECT="elsewhere")
+    assert done.returncode == 2
+    assert "no project 'elsewhere'" in one_line(done)
+    done = daily(HOPSWORKS_PORT="https")
+    assert done.returncode == 2
+    assert "HOPSWORKS_PORT is 'https'" in one_line(done)
+
+
+def test_a_wrong_patience_ends_with_2_and_one_line(daily):
+    done = daily(WINE_PATIENCE="abc")
+    assert done.returncode == 2
+    assert "WINE_PATIENCE is 'abc': give seconds from 0 to 3600" in one_line(done)
+
+
+def test_a_right_key_gets_in(daily):
+    done = daily()
+    assert done.returncode == 1
+    assert one_line(done) == "error: no feature group wine: run initialize.ipynb first\n"
+    assert done.stdout == "Hopsworks: 127.0.0.1, project wine\n"
+
+
+def test_a_host_that_is_away_ends_with_1_and_one_line_within_the_patience(daily, wire):
+    started = time.monotonic()
+    done = daily(HOPSWORKS_PORT=str(wire.port), WINE_PATIENCE="2")
+    assert time.monotonic() - started < 20
+    assert done.returncode == 1
+    assert "did not pass within 2 s" in one_line(done)
+    assert "try again later" in done.stderr
+
+
+def test_a_host_that_never_answers_ends_with_1_and_one_line_within_the_patience(daily):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        done = daily(HOPSWORKS_PORT=str(silent.getsockname()[1]), WINE_PATIENCE="2")
+    assert time.monotonic() - started < 25
+    assert done.returncode == 1
+    assert "did not pass within 2 s" in one_line(done)
+
+
+def test_an_outage_that_passes_is_borne(empty_pipeline, server, wire):
+    away = server.env | {"HOPSWORKS_PORT": str(wire.port), "PYTHONUNBUFFERED": "1"}
+    process = empty_pipeline.start("daily.py", variables=away)
+    said = process.stdout.readline()
+    assert "trying again in" in said
+    wire.mend()
+    stdout, stderr = process.communicate(timeout=60)
+    assert "Hopsworks: 127.0.0.1, project wine\n" in stdout
+    assert stderr == "error: no feature group wine: run initialize.ipynb first\n"
+
+
+def test_a_wire_cut_in_the_middle_is_borne_while_the_patience_lasts(server, wire, monkeypatch):
+    import hopsworks
+
+    wire.mend()
+    with patch.dict(os.environ, server.env | {"HOPSWORKS_PORT": str(wire.port)}):
+        store = connect().get_feature_store()
+        wire.cut()
+        timer = threading.Timer(2, wire.mend)
+        timer.start()
+        assert features.find(store, features.WINE) is None
+        timer.join()
+        wire.cut()
+        monkeypatch.setenv("WINE_PATIENCE", "0")
+        with pytest.raises(WineError, match="did not pass within 0 s"):
+            features.find(store, features.WINE)
+        wire.mend()
+        hopsworks.logout()
+
+
+def rest_error(status):
+    response = requests.Response()
+    response.status_code, response._content = status, b"{}"
+    response.request = requests.Request("GET", "https://127.0.0.1/").prepare()
+    return RestAPIError("https://127.0.0.1/", response)
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (requests.ConnectionError(), True),
+        (requests.Timeout(), True),
+        (requests.exceptions.SSLError(), False),
+        (CommitFailedError(), True),
+        (pyarrow.flight.FlightUnavailableError("away"), True),
+        (rest_error(429), True),
+        (rest_error(500), True),
+        (rest_error(503), True),
+        (rest_error(501), False),
+        (rest_error(400), False),
+        (rest_error(401), False),
+        (rest_error(404), False),
+        (ValueError(), False),
+        (WineError("missing"), False),
+    ],
+)
+def test_what_can_pass_by_waiting(error, passes):
+    assert is_passing(error) is passes
+    wrapped = RuntimeError("wrapped by the client")
+    wrapped.__cause__ = error
+    assert is_passing(wrapped) is passes
+
+
+def failing(times, error):
+    """A function that fails a few times, then returns how often it was called."""
+    calls = []
+
+    def function():
+        calls.append(1)
+        if len(calls) <= times:
+            raise error
+        return len(calls)
+
+    return function
+
+
+def test_a_call_is_tried_again_while_trouble_passes_and_says_so(capsys):
+    assert call(failing(2, requests.ConnectionError("no route\nto host"))) == 3
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 2
+    assert said[0].startswith("Hopsworks: ConnectionError: no route; trying again in")
+
+
+def test_a_refusal_is_raised_at_once():
+    function = failing(1, rest_error(401))
+    with pytest.raises(RestAPIError):
+        call(function)
+    assert function() == 2
+
+
+def test_trouble_that_does_not_pass_is_an_error_of_one_line(monkeypatch):
+    monkeypatch.setenv("WINE_PATIENCE", "0")
+    with pytest.raises(WineError, match=r"within 0 s .*no route") as error:
+        call(failing(99, requests.ConnectionError("no route\nto host")))
+    assert "\n" not in str(error.value)
+
+
+def test_what_a_call_prints_is_kept_off_the_screen_and_what_it_returns_is_not(capsys):
+    assert call(lambda: print("a banner") or 42) == 42
+    assert call(dict, a=1) == {"a": 1}
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [(None, 120), ("", 120), ("0", 0), ("2.5", 2.5), ("3600", 3600)]
+)
+def test_patience_is_given_in_seconds(monkeypatch, text, seconds):
+    monkeypatch.delenv("WINE_PATIENCE", raising=False)
+    if text is not None:
+        monkeypatch.setenv("WINE_PATIENCE", text)
+    assert patience() == seconds
+
+
+@pytest.mark.parametrize("text", ["abc", "-1", "3601", "nan", "inf", " ", "1e9"])
+def test_a_patience_that_is_none_is_refused(monkeypatch, text):
+    monkeypatch.setenv("WINE_PATIENCE", text)
+    with pytest.raises(BadInput, match="WINE_PATIENCE"):
+        patience()
