@@ -31,6 +31,8 @@ def resolve(app: Any, path: str) -> Path:
         if parts[1:2] != [app.project]:
             raise ApiError(110011, f"There is no dataset {path!r} in this project.")
         parts = parts[2:]
+    if len(path) > 1000:
+        raise ApiError(110011, "The path is too long.")
     if ".." in parts or "\0" in path or any(len(os.fsencode(p)) > 255 for p in parts):
         raise ApiError(110011, f"Illegal path {path!r}.")
     place = app.folder.files
@@ -38,8 +40,6 @@ def resolve(app: Any, path: str) -> Path:
         place = place / part
         if place.is_symlink():
             raise ApiError(110011, f"Illegal path {path!r}: it is a link.")
-    if len(os.fsencode(place)) > 4000:
-        raise ApiError(110011, "The path is too long.")
     return place
 
 
