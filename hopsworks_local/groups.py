@@ -34,24 +34,13 @@ STATISTICS_DEFAULT = {
     "exactUniqueness": False,
     "columns": [],
 }
-# Fields of a feature group that only mean something with a service this server does not have.
-_UNSUPPORTED_FIELDS = {
-    "embeddingIndex": "create_feature_group(embedding_index=...)",
-    "expectationSuite": "create_feature_group(expectation_suite=...)",
-    "location": "create_feature_group(path=...)",
-    "transformationFunctions": "create_feature_group(transformation_functions=...)",
-    "parents": "create_feature_group(parents=...)",
-    "ttl": "create_feature_group(ttl=...)",
-    "ttlEnabled": "create_feature_group(ttl_enabled=True)",
-    "sinkEnabled": "create_feature_group(sink_enabled=True)",
-    "partitionedBy": "create_feature_group(partitioned_by=...)",
-    "zorderBy": "create_feature_group(zorder_by=...)",
-    "clusteredBy": "create_feature_group(clustered_by=...)",
-    "sortOrder": "create_feature_group(sort_order=...)",
-    "bucketIndex": "create_feature_group(bucket_index=...)",
-    "notificationTopicName": "create_feature_group(notification_topic_name=...)",
-    "onlineConfig": "create_feature_group(online_config=...)",
-}
+# Fields of a feature group that only mean something with a service this server does not have;
+# each is an argument of create_feature_group of the same name in snake case.
+_UNSUPPORTED_FIELDS = (
+    *("embeddingIndex", "expectationSuite", "transformationFunctions", "parents", "ttl"),
+    *("ttlEnabled", "sinkEnabled", "partitionedBy", "zorderBy", "clusteredBy", "sortOrder"),
+    *("bucketIndex", "notificationTopicName", "onlineConfig"),
+)
 
 
 def check_name(name: str, code: int = 270091, what: str = "name") -> str:
@@ -197,6 +186,13 @@ def _statistics_config(doc: dict[str, Any], features: list[dict[str, Any]]) -> d
     return config
 
 
+def _refuse_fields(doc: dict[str, Any]) -> None:
+    for field in _UNSUPPORTED_FIELDS:
+        if doc.get(field):
+            argument = re.sub("[A-Z]", lambda m: f"_{m[0].lower()}", field)
+            raise unsupported(f"create_feature_group({argument}=...)")
+
+
 @route("POST", "featuregroups")
 def create(request: Request) -> Reply:
     """`FeatureGroup.save`, and the first `insert` into a new group."""
@@ -206,11 +202,9 @@ def create(request: Request) -> Reply:
     kind = take(doc, "type", str, "cachedFeaturegroupDTO")
     if kind not in ("cachedFeaturegroupDTO", "streamFeatureGroupDTO"):
         raise unsupported("An external feature group or spine group (create_external_...)")
-    for key, call in _UNSUPPORTED_FIELDS.items():
-        if doc.get(key):
-            raise unsupported(call)
-    if any((take(doc, "dataSource", dict, {})).values()):
-        raise unsupported("create_feature_group(data_source=...) or (storage_connector=...)")
+    _refuse_fields(doc)
+    if doc.get("location") or any(take(doc, "dataSource", dict, {}).values()):
+        raise unsupported("create_feature_group(path=..., data_source=..., storage_connector=...)")
     travel = (take(doc, "timeTravelFormat", str, "NONE") or "NONE").upper()
     stream = kind == "streamFeatureGroupDTO"
     features = _read_features(doc)
@@ -283,9 +277,7 @@ def update(request: Request, id: int) -> Any:
         group = group_by_id(request, id)
         doc = dict(group.doc)
         if request.flag("updateMetadata"):
-            for key, call in _UNSUPPORTED_FIELDS.items():
-                if key != "location" and sent.get(key):
-                    raise unsupported(call.replace("create_feature_group", "an update with "))
+            _refuse_fields(sent)
             if (text := take(sent, "description", str, None)) is not None:
                 doc["description"] = check_description(text)
             doc["features"] = _appended(group, _read_features(sent))

@@ -37,7 +37,7 @@ def http_error(status: int, message: str) -> ApiError:
 
 def unsupported(call: str) -> ApiError:
     """The one honest answer to a call that is not really supported."""
-    return http_error(501, f"hopsworks_local does not support {call}.")
+    return http_error(501, f"Not supported by hopsworks_local: {call}.")
 
 
 def illegal(message: str) -> ApiError:

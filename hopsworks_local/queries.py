@@ -37,6 +37,7 @@ _STATISTICS_TYPES = {
     **{"string": "String", "boolean": "Boolean"},
 }
 MAX_FILTER_DEPTH = 100
+MAX_TIME = 253_402_300_800_000  # milliseconds: the year 10,000
 
 
 class NoData(Exception):
@@ -83,8 +84,8 @@ def parse(request: Request, dto: Any, depth: int = 0) -> dict[str, Any]:
         "asOf": take(dto, "leftFeatureGroupEndTime", int, None),
         "filter": None,
     }
-    if query["limit"] is not None and query["limit"] < 0:
-        raise illegal("The limit must not be negative.")
+    if (query["limit"] or 0) < 0 or not 0 <= (query["asOf"] or 0) < MAX_TIME:
+        raise illegal("The limit or the time of the query is out of range.")
     logic = take(dto, "filter", dict, None)
     query["filter"] = parse_filter(sources(request, query), logic) if logic else None
     return query
