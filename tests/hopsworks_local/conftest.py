@@ -26,9 +26,11 @@ TAG_SCHEMAS = {"owner": {"type": "string"}, "limits": {"type": "object", "requir
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The same tests for the local server, or for a cluster when that is asked for."""
+    """Modules with LIVE run against the local server, or a cluster when that is asked for."""
     if "backend" in metafunc.fixturenames:
-        live = "live" in (metafunc.config.getoption("-m") or "").replace("not live", "")
+        live = getattr(metafunc.module, "LIVE", False) and "live" in (
+            metafunc.config.getoption("-m") or ""
+        ).replace("not live", "")
         one = pytest.param("live", marks=pytest.mark.live) if live else "local"
         metafunc.parametrize("backend", [one], scope="session", indirect=True)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+LIVE = True  # these tests run against a real cluster, too; see conftest.py
 DAY = pd.Timestamp("2024-03-01")
 
 

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+LIVE = True  # runs against a real cluster, too; see conftest.py
 IDS = st.integers(0, 6)
 DAYS = st.integers(1, 3).map(lambda d: pd.Timestamp(f"2024-01-0{d}"))
 NUMBERS = st.one_of(st.none(), st.floats(-100, 100, width=32), st.sampled_from([0.0, 1.0]))

@@ -27,12 +27,6 @@ def browser(server: Any) -> requests.Session:
     return session
 
 
-@pytest.fixture(scope="module")
-def backend() -> str:
-    """Only the local server."""
-    return "local"
-
-
 def test_every_page_asks_for_the_key_first(server: Any) -> None:
     for path in ("/", "/p/1", "/p/1/fs/1/fg/1", "/p/1/files", "/p/1/files/Resources", "/nowhere"):
         answer = requests.get(server.url + path, verify=False, timeout=9)

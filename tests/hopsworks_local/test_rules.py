@@ -21,12 +21,6 @@ ONE = pd.DataFrame({"id": [1], "x": [0.5]})
 DAY = pd.Timestamp("2024-03-01").as_unit("us")
 
 
-@pytest.fixture(scope="module")
-def backend() -> str:
-    """Only the local server."""
-    return "local"
-
-
 def refused(code: int, call: Callable[[], Any], status: int = 400) -> RestAPIError:
     """The call is refused with that error code and HTTP status, and with a sentence."""
     with pytest.raises(RestAPIError) as caught:

@@ -161,9 +161,3 @@ def test_chunks_of_an_interrupted_upload_do_not_mix_with_the_next(
     datasets.upload(str(tmp_path / name), "Resources", chunk_size=10, simultaneous_chunks=1)
     assert datasets.read_content(f"/Resources/{name}").content == b"new new new new new new !"
     datasets.remove(f"Resources/{name}")
-
-
-@pytest.fixture(scope="module")
-def backend() -> str:
-    """Only the local server."""
-    return "local"
