@@ -40,10 +40,11 @@ def connect():
         if not os.environ[name]:
             del os.environ[name]
     import hopsworks
+    import hsfs  # noqa: F401 - the client would import it later, and undo the filters below
 
     _give_requests_a_timeout()
 
-    # after its import, which sets filters of its own
+    # after these imports, which set filters of their own
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", message="Incremented version")  # said at every read
