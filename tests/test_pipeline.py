@@ -1,0 +1,325 @@
+"""The five parts, run as processes of their own on real data: what they leave, and run again."""
+
+import datetime
+import json
+import os
+from pathlib import Path
+from unittest.mock import patch  # for the environment only; the client is never replaced
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import hopsworks_local
+from wine import features, model
+from wine.balance import balance
+from wine.columns import FEATURES, GRADES, MEASUREMENTS
+from wine.connection import connect
+from wine.generator import generate
+from wine.metrics import confusion, score
+
+IMAGES = "Resources/images"
+TODAY = datetime.datetime.now(datetime.UTC).date()
+
+
+class Reader:
+    """Reads what a pipeline left in its Hopsworks, through the client and a server of its own."""
+
+    def __init__(self, project):
+        self.project, self.store = project, project.get_feature_store()
+
+    def rows(self):
+        """How many rows every feature group has; one that is not there has none."""
+        groups = (features.WINE, features.BALANCED, features.DAILY, features.PREDICTION)
+        return {
+            group.name: len(features.read(self.store, group))
+            for group in groups
+            if features.find(self.store, group)
+        }
+
+    def read(self, group):
+        return features.read(self.store, group)
+
+    def tally(self):
+        """The monitor's counts of all predictions, as published."""
+        return json.loads(features.download_text(self.project, f"{IMAGES}/tally.json"))
+
+
+@pytest.fixture
+def reader():
+    """Opens a pipeline's Hopsworks for reading; closed when the test ends."""
+    import hopsworks
+
+    servers = []
+
+    def read(pipeline):
+        server = hopsworks_local.start(pipeline.store, "wine")
+        servers.append(server)
+        with patch.dict(os.environ, server.env):
+            return Reader(connect())
+
+    yield read
+    if servers:
+        hopsworks.logout()
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def young(empty_pipeline, wines, reader, tmp_path):
+    """A pipeline whose wines are uploaded and whose days are yet to come."""
+    pipeline = empty_pipeline.copy(tmp_path / "young")
+    features.write(reader(pipeline).store, features.WINE, wines)
+    return pipeline
+
+
+def succeeded(process):
+    """What a process said, if it ended well and without a word on stderr."""
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    return process.stdout
+
+
+def failed(process, code):
+    """What a process said on stderr: it must have ended with ``code`` and said one line."""
+    assert process.returncode == code, process.stderr
+    assert process.stderr.count("\n") == 1, process.stderr
+    return process.stderr
+
+
+def test_a_part_that_comes_too_early_says_what_to_run_first(pipeline_root):
+    stages = pipeline_root.stages
+    assert failed(stages["daily.py too early"], 1) == (
+        "error: no feature group wine: run initialize.ipynb first\n"
+    )
+    assert failed(stages["inference.py too early"], 1) == (
+        "error: no served model wine_quality in the registry: run train.ipynb first\n"
+    )
+
+
+def test_the_scripts_say_what_they_did_and_nothing_else(pipeline_root):
+    finder, daily, inference = (
+        succeeded(pipeline_root.stages[name])
+        for name in ("model_finder.py", "daily.py", "inference.py")
+    )
+    assert "4,255 training wines" in finder
+    assert "best: " in finder
+    assert f"saved 1 daily wines, the last of {TODAY}" in daily
+    assert "saved 1 predictions" in inference
+    for said in (finder, daily, inference):
+        assert said.startswith("Hopsworks: local, no account needed, project wine\n")
+        assert "Warning" not in said
+
+
+def test_what_hopsworks_holds_is_what_the_raw_files_give(pipeline_root, reader, wines, train):
+    hopsworks = reader(pipeline_root)
+    assert hopsworks.rows() == {
+        "wine": 5320,
+        "wine_balanced": 7 * train["quality"].value_counts().max(),
+        "daily_wine": 1,
+        "wine_prediction": 1,
+    }
+    stored = hopsworks.read(features.WINE)
+    sent = wines.sort_values("wine_id", ignore_index=True)
+    pd.testing.assert_frame_equal(stored[sent.columns], sent, check_dtype=False)
+    assert (stored.groupby("group_id")["split"].nunique() == 1).all()
+
+    balanced = hopsworks.read(features.BALANCED)
+    made = balance(train).sort_values("row_id", ignore_index=True)
+    pd.testing.assert_frame_equal(balanced[made.columns], made, check_dtype=False)
+    test_ids = stored.loc[stored["split"] == "test", "wine_id"]
+    assert not balanced["row_id"].isin(test_ids).any()
+
+    viewed = features.read_wines(hopsworks.store)
+    columns = [*FEATURES, "quality", "wine_id", "group_id", "split"]
+    pd.testing.assert_frame_equal(viewed[columns], stored[columns], check_dtype=False)
+
+
+def test_reading_training_data_leaves_no_training_dataset_behind(pipeline_root, reader):
+    hopsworks = reader(pipeline_root)
+    for _ in range(2):
+        features.read_wines(hopsworks.store)
+    view = hopsworks.store.get_feature_view("wine", 1)
+    assert view.get_training_datasets() == []
+
+
+def test_the_wine_of_a_date_is_the_same_in_every_process(pipeline_root, reader, train):
+    stored = reader(pipeline_root).read(features.DAILY).iloc[0]
+    here = generate(stored["day"].date(), train)
+    assert {name: stored[name] for name in here} == here
+    once, again = (
+        succeeded(pipeline_root.run("daily.py", "--date", "2025-02-28", "--dry-run"))
+        for _ in range(2)
+    )
+    assert once == again
+    wine = generate(datetime.date(2025, 2, 28), train)
+    for column in MEASUREMENTS:
+        assert f"{column.label.lower()} {wine[column.name]:.{column.decimals}f}" in once
+    assert f"grade {wine['quality']} (that of {wine['source_id']})" in once
+
+
+def test_running_daily_and_inference_again_adds_nothing(pipeline_root, reader):
+    before = reader(pipeline_root)
+    rows, tally, predictions = before.rows(), before.tally(), before.read(features.PREDICTION)
+    for _ in range(2):
+        assert "nothing to do" in succeeded(pipeline_root.run("daily.py"))
+        assert "nothing to do" in succeeded(pipeline_root.run("inference.py"))
+    after = reader(pipeline_root)
+    assert after.rows() == rows
+    assert after.tally() == tally
+    assert after.read(features.PREDICTION).equals(predictions)
+    assert np.sum(tally["all"]) == rows["wine_prediction"] == 1
+
+
+def test_writing_the_wines_again_adds_nothing(pipeline_root, reader, wines, train, tmp_path):
+    hopsworks = reader(pipeline_root.copy(tmp_path / "copy"))
+    rows, stored = hopsworks.rows(), hopsworks.read(features.WINE)
+    features.write(hopsworks.store, features.WINE, wines)
+    features.write(hopsworks.store, features.BALANCED, balance(train))
+    assert hopsworks.rows() == rows
+    assert hopsworks.read(features.WINE).equals(stored)
+
+
+def test_dry_runs_save_nothing(pipeline_root, reader, tmp_path):
+    pipeline = pipeline_root.copy(tmp_path / "copy")
+    rows = reader(pipeline).rows()
+    said = succeeded(pipeline.run("daily.py", "--date", "2025-02-28", "--days", "3", "--dry-run"))
+    assert "dry run: 3 made, nothing saved" in said
+    assert reader(pipeline).rows() == rows
+    succeeded(pipeline.run("daily.py", "--date", "2025-02-28"))
+    tally = reader(pipeline).tally()
+    assert "dry run: 1 predicted, nothing saved" in succeeded(
+        pipeline.run("inference.py", "--dry-run")
+    )
+    assert reader(pipeline).rows() == rows | {"daily_wine": 2}
+    assert reader(pipeline).tally() == tally
+
+
+def test_days_that_were_missed_are_filled(young, reader):
+    start = TODAY - datetime.timedelta(days=4)
+    succeeded(young.run("daily.py", "--date", start))
+    assert "saved 4 daily wines" in succeeded(young.run("daily.py"))
+    said = succeeded(young.run("daily.py", "--date", start, "--days", "3"))
+    assert "saved 2 daily wines" in said, "one of the three days was there"
+    stored = reader(young).read(features.DAILY)
+    days = [start + datetime.timedelta(days=i) for i in range(-2, 5)]
+    assert stored["day"].dt.date.tolist() == days
+    assert stored["wine_id"].tolist() == [day.isoformat() for day in days]
+
+
+def test_every_daily_wine_is_predicted_and_counted_once(pipeline_root, reader, tmp_path):
+    pipeline = pipeline_root.copy(tmp_path / "copy")
+    yesterday = TODAY - datetime.timedelta(days=1)
+    succeeded(pipeline.run("daily.py", "--date", yesterday, "--days", "40"))
+    said = succeeded(pipeline.run("inference.py"))
+    assert "saved 40 predictions" in said
+    assert "41 daily wines" in said
+
+    hopsworks = reader(pipeline)
+    wines, predictions = hopsworks.read(features.DAILY), hopsworks.read(features.PREDICTION)
+    shared = ["wine_id", "day", "type", "quality"]
+    assert predictions[shared].equals(wines[shared])
+    assert predictions["predicted"].isin(GRADES).all()
+    assert predictions["probability"].between(1 / 7, 1).all()
+    counts = confusion(predictions["quality"], predictions["predicted"])
+    assert hopsworks.tally()["all"] == counts.tolist()
+    served = model.served(hopsworks.project)
+    fitted, spec = model.load(model.download(served, tmp_path))
+    grades, expected, _ = model.predict(fitted, spec, wines)
+    assert predictions["predicted"].tolist() == grades.tolist()
+    assert predictions["expected"].tolist() == expected.round(4).tolist()
+    assert set(predictions["model_version"]) == {served.version}
+
+    # a tally that was never saved, is damaged, or is to be counted anew gives the same counts
+    published = pipeline.store / "wine" / "files" / IMAGES / "tally.json"
+    for spoilt in (None, b"", b"\xff\xfe", b"[]"):
+        published.unlink() if spoilt is None else published.write_bytes(spoilt)
+        said = succeeded(
+            pipeline.run("inference.py", "--recount" if spoilt == b"" else "--dry-run")
+        )
+        assert "41 daily wines" in said
+    assert "41 daily wines" in succeeded(pipeline.run("inference.py", "--recount"))
+    assert reader(pipeline).tally()["all"] == counts.tolist()
+
+
+def test_an_altered_model_is_refused_and_no_prediction_is_saved(pipeline_root, reader, tmp_path):
+    pipeline = pipeline_root.copy(tmp_path / "copy")
+    succeeded(pipeline.run("daily.py", "--date", "2025-02-28"))
+    (file,) = pipeline.store.rglob("model.joblib")
+    content = file.read_bytes()
+    for spoilt in (content[:-100], content[:2000] + b"x" + content[2001:]):
+        file.write_bytes(spoilt)
+        said = failed(pipeline.run("inference.py"), 1)
+        assert "model.joblib is not the one that was registered" in said
+    assert reader(pipeline).rows()["wine_prediction"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--date", str(TODAY + datetime.timedelta(days=2))], "has not come yet"),
+        (["--date", "yesterday"], "does not match the format"),
+        (["--date", "2026-02-30"], "does not match the format"),
+        (["--date", "0001-01-01"], "too long ago"),
+        (["--days", "0"], "not in the range"),
+        (["--days", "61"], "not in the range"),
+        (["--days", "many"], "not a valid integer"),
+    ],
+)
+def test_a_wrong_date_or_number_of_days_ends_with_2_and_one_line(empty_pipeline, arguments, said):
+    assert said in failed(empty_pipeline.run("daily.py", *arguments), 2)
+
+
+def test_the_leak_alarm_is_silent(pipeline_root, reader, wines, tmp_path):
+    """Accuracy above .65 or R^2 above .5 under P1 is a leak until shown otherwise."""
+    board = json.loads((pipeline_root.root / "model_finder_results/leaderboard.json").read_text())
+    served = model.served(reader(pipeline_root).project)
+    folder = model.download(served, tmp_path)
+    _, spec = model.load(folder)
+    for row in [*board["rows"], spec["metrics"]["cv"], spec["metrics"]["test"]]:
+        assert row["accuracy"] <= 0.65, row
+        assert row["r2"] <= 0.5, row
+    assert spec["metrics"]["cv"]["qwk"] > 0.5, "and it has learned something"
+    assert spec["metrics"]["cv"]["within_one"] > 0.95
+
+    out_of_fold = pd.read_csv(Path(folder) / "out_of_fold.csv")
+    both = out_of_fold.merge(wines, on="wine_id")
+    assert len(both) == len(out_of_fold) == 4255
+    assert set(both["split"]) == {"train"}
+    repeats = both[[name for name in both if name.startswith("repeat_")]].to_numpy().T
+    result = score(np.tile(both["quality"], len(repeats)), repeats.ravel())
+    for metric in ("qwk", "accuracy", "within_one"):
+        assert result[metric] == pytest.approx(spec["metrics"]["cv"][metric])
+
+
+def test_the_registered_model_has_its_metrics_schema_and_picture(pipeline_root, reader, tmp_path):
+    served = model.served(reader(pipeline_root).project)
+    assert served.version == 1
+    folder = model.download(served, tmp_path)
+    _, spec = model.load(folder)
+    assert served.training_metrics["approved"] == 1
+    for name, value in spec["metrics"]["cv"].items():
+        assert served.training_metrics[f"cv_{name}"] == pytest.approx(value)
+    for name, value in spec["metrics"]["test"].items():
+        assert served.training_metrics[f"test_{name}"] == pytest.approx(value)
+        low, high = spec["metrics"]["test_interval"][name]
+        assert low <= value <= high
+    schema = served.model_schema
+    assert schema
+    inputs = schema["input_schema"]["columnar_schema"]
+    assert [column["name"] for column in inputs] == list(FEATURES)
+    assert list(spec["cuts"]) == sorted(spec["cuts"])
+    assert (Path(folder) / "confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_pictures_and_the_finders_results_are_in_hopsworks(pipeline_root, reader):
+    project = reader(pipeline_root).project
+    for path in (
+        *(f"{IMAGES}/{name}" for name in ("confusion_matrix.png", "recent_wines.png")),
+        *(f"Resources/model_finder/leaderboard.{kind}" for kind in ("json", "csv", "png")),
+    ):
+        assert features.exists(project, path), path
+    best = json.loads(features.download_text(project, "Resources/model_finder/best.json"))
+    local = json.loads((pipeline_root.root / "model_finder_results/best.json").read_text())
+    assert best == local
+    assert features.download_text(project, "Resources/model_finder/nothing.json") is None
