@@ -11,8 +11,10 @@ See README.md for what is supported and how a cluster differs.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -88,8 +90,9 @@ def start(
     assert process.stdin
     assert process.stdout
     assert process.stderr
-    process.stdin.write(json.dumps({**settings, "quota": training_dataset_quota}) + "\n")
-    process.stdin.flush()
+    with contextlib.suppress(BrokenPipeError):  # it has ended already; its output says why
+        process.stdin.write(json.dumps({**settings, "quota": training_dataset_quota}) + "\n")
+        process.stdin.flush()
     line = process.stdout.readline()
     if not line:
         reason = process.stderr.read().strip()
@@ -110,8 +113,9 @@ def client_env(host: str, port: int, project: str, api_key: str) -> dict[str, st
         "HOPSWORKS_API_KEY": api_key,
         "HOPSWORKS_ENGINE": "python",  # otherwise an installed pyspark would be used
         "HOPSWORKS_HOSTNAME_VERIFICATION": "False",
-        # The client deletes its certificates when it ends; in a shared folder that breaks others.
-        "HOPSWORKS_CERT_FOLDER": tempfile.mkdtemp(prefix="hopsworks-certs-"),
+        # The client makes this folder and deletes its certificates in it when it ends: with a
+        # shared folder, one program would delete another's.
+        "HOPSWORKS_CERT_FOLDER": f"{tempfile.gettempdir()}/hopsworks-certs-{secrets.token_hex(8)}",
         # A proxy for HTTPS would be asked even for 127.0.0.1.
         "NO_PROXY": no_proxy,
         "no_proxy": no_proxy,

@@ -261,7 +261,7 @@ def upload(request: Request, path: str) -> Any:
                 _join(chunks, whole)
                 _publish(whole, target, size)
             finally:
-                shutil.rmtree(staged, ignore_errors=True)
+                shutil.rmtree(staged.parent, ignore_errors=True)
     return None
 
 

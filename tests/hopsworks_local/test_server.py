@@ -48,11 +48,17 @@ def test_start_is_quick_and_stop_ends_it(tmp_path: Path) -> None:
     begin = time.monotonic()
     server = hopsworks_local.start(tmp_path)
     assert time.monotonic() - begin < 5, "0.3 s when nothing else runs"
-    certificates = Path(server.env["HOPSWORKS_CERT_FOLDER"])
-    assert certificates.is_dir()
     server.stop()
     assert not alive(server.pid)
-    assert not certificates.exists()
+    server.stop()  # once more does no harm
+
+
+def test_the_client_leaves_no_certificates(tmp_path: Path, logged_in: Any) -> None:
+    with hopsworks_local.start(tmp_path) as server:
+        folder = Path(server.env["HOPSWORKS_CERT_FOLDER"])
+        with logged_in(server.env):
+            assert folder.stat().st_mode & 0o777 == 0o700
+        assert not folder.exists()
 
 
 def test_settings_from_the_environment(tmp_path: Path, monkeypatch: Any) -> None:
