@@ -1,0 +1,132 @@
+"""The finder's choice, and its runs as a process: refused, repeated, stopped and resumed."""
+
+import json
+import os
+import signal
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import model_finder
+from wine.errors import BadInput, WineError
+
+
+def row(name, qwk, rmse, complexity, *, servable=True, noise=0.0):
+    """A leaderboard row whose bootstrap draws vary by ``noise`` on its own account."""
+    random = np.random.default_rng(len(name))
+    draws = {"qwk": qwk + noise * random.normal(size=300), "rmse": rmse + np.zeros(300)}
+    return {
+        "name": name, "qwk": qwk, "rmse": rmse, "complexity": complexity, "servable": servable,
+        "predict_seconds": 0.1, "draws": pd.DataFrame(draws),
+    }  # fmt: skip
+
+
+def test_the_surely_better_model_is_picked():
+    simple, good = row("simple", 0.5, 0.7, 1), row("good", 0.6, 0.7, 9)
+    assert model_finder.pick([simple, good]) is good
+
+
+def test_among_equals_the_simplest_is_picked_then_the_fastest():
+    best, simple = row("best", 0.600, 0.7, 5), row("simple", 0.595, 0.7, 1, noise=0.02)
+    assert model_finder.pick([best, simple]) is simple
+    fast = row("fast", 0.6, 0.7, 5) | {"predict_seconds": 0.01}
+    assert model_finder.pick([best, fast]) is fast
+
+
+def test_what_cannot_be_served_is_never_picked():
+    servable = row("servable", 0.4, 0.7, 5)
+    assert model_finder.pick([row("best", 0.6, 0.6, 1, servable=False), servable]) is servable
+    for rows in ([], [row("best", 0.6, 0.6, 1, servable=False)]):
+        with pytest.raises(WineError, match="no candidate was finished"):
+            model_finder.pick(rows)
+
+
+def test_the_candidates_asked_for_are_chosen_and_unknown_ones_refused():
+    assert [c.name for c in model_finder.chosen(False, ("ridge",))] == ["ridge"]
+    assert all(c.quick for c in model_finder.chosen(True, ()))
+    assert len(model_finder.chosen(False, ())) > len(model_finder.chosen(True, ()))
+    with pytest.raises(BadInput, match=r"no candidate 'oracle'; there are: dummy, ridge"):
+        model_finder.chosen(False, ("ridge", "oracle"))
+
+
+@pytest.fixture
+def find(pipeline_root, tmp_path):
+    """Starts the finder in a folder of its own, on a copy of the pipeline's Hopsworks."""
+    pipeline = pipeline_root.copy(tmp_path / "hopsworks")
+    script = pipeline.root / "model_finder.py"
+
+    def start(folder, *arguments):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        return pipeline.start(script, *arguments, cwd=tmp_path / folder, start_new_session=True)
+
+    return start
+
+
+def finished(process, code=0):
+    """What a process said on both streams; it must end with ``code``."""
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == code, stderr
+    return stdout, stderr
+
+
+def board(folder):
+    return json.loads((folder / "model_finder_results" / "leaderboard.json").read_text())
+
+
+def test_an_unknown_candidate_ends_with_2_and_one_line_of_those_there_are(find):
+    _, stderr = finished(find("unknown", "--only", "oracle"), code=2)
+    assert stderr.count("\n") == 1
+    assert "no candidate 'oracle'; there are: dummy, ridge, " in stderr
+
+
+def test_one_job_and_two_agree_and_a_rerun_reuses_every_fit(find, tmp_path):
+    few = ("--quick", "--only", "ridge", "--only", "extra trees")
+    finished(find("one", *few, "--jobs", "1"))
+    finished(find("two", *few, "--jobs", "2"))
+    one, two = board(tmp_path / "one"), board(tmp_path / "two")
+    assert {r["name"] for r in one["rows"]} == {"ridge", "extra trees", "extra trees + ridge"}
+    for first, second in zip(one["rows"], two["rows"], strict=True):
+        for key in ("name", "qwk", "accuracy", "within_one", "rmse", "se"):
+            assert first[key] == second[key]
+
+    finished(find("two", *few))
+    # the seconds that a fit took are never the same twice, unless nothing was fitted
+    assert board(tmp_path / "two")["rows"] == two["rows"]
+
+
+def test_a_run_that_is_stopped_leaves_valid_results_and_the_next_goes_on(find, tmp_path):
+    results = tmp_path / "stopped" / "model_finder_results"
+    process = find("stopped", "--quick")
+    deadline = time.monotonic() + 60
+    while len(list(results.rglob("output.pkl"))) < 7 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode in (0, 1, 130), stderr
+    assert "Traceback" not in stdout + stderr
+    assert not list(results.glob(".*.part"))
+    if (results / "leaderboard.json").exists():
+        assert board(tmp_path / "stopped")["unfinished"]
+    before = {file: file.stat().st_mtime_ns for file in results.rglob("output.pkl")}
+    assert before
+
+    finished(find("stopped", "--quick"))
+    assert board(tmp_path / "stopped")["unfinished"] == []
+    assert all(file.stat().st_mtime_ns == then for file, then in before.items())
+
+
+def test_the_leaderboard_is_whole_and_the_best_is_one_of_its_rows(pipeline_root):
+    results = pipeline_root.root / "model_finder_results"
+    rows = json.loads((results / "leaderboard.json").read_text())["rows"]
+    best = json.loads((results / "best.json").read_text())
+    table = pd.read_csv(results / "leaderboard.csv")
+    assert table["name"].tolist() == [r["name"] for r in rows]
+    assert [r["qwk"] for r in rows] == sorted((r["qwk"] for r in rows), reverse=True)
+    assert best.items() >= next(r for r in rows if r["name"] == best["name"]).items()
+    assert best["servable"]
+    for metric in ("qwk", "accuracy", "within_one", "rmse", "macro_f1", "mae", "r2"):
+        assert all(np.isfinite([r[metric], r["se"][metric]]).all() for r in rows)
+    dummy = next(r for r in rows if r["name"] == "dummy")
+    assert dummy["qwk"] == pytest.approx(0, abs=0.001)
