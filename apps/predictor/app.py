@@ -143,7 +143,9 @@ with gr.Blocks(
             intro = html()
             upload = gr.File(label="A CSV file of wines", file_types=[".csv"], height=140)
             graded = html(elem_id="graded")
-            download = gr.DownloadButton("Download the graded wines", visible=False, variant="primary")
+            download = gr.DownloadButton(
+                "Download the graded wines", visible=False, variant="primary"
+            )
         with gr.Tab("From a program"):
             usage = html(elem_id="usage")
 

@@ -94,7 +94,9 @@ def read_csv(content, columns):
     if len(rows) < 2:
         raise BadFile("The file has no wines: give a header and one row for each wine.")
     if len(rows) - 1 > MOST_ROWS:
-        raise BadFile(f"The file has {len(rows) - 1:,} wines: give at most {MOST_ROWS:,} at a time.")
+        raise BadFile(
+            f"The file has {len(rows) - 1:,} wines: give at most {MOST_ROWS:,} at a time."
+        )
     known = {_plain(alias): name for name, column in columns.items()
              for alias in (name, column["label"])} | {"type": "type"}  # fmt: skip
     names = [known.get(_plain(field), field.strip()) for field in rows[0]]

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -108,7 +109,10 @@ def connect():
     # the client asks which project when a key sees several: no input is an error instead
     sys.stdin = open(os.devnull)  # noqa: SIM115 - for as long as the app runs
     import hopsworks
+    import urllib3
 
+    # a host without a name of its own has a certificate of its own, and that is said once already
+    warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
     logging.getLogger().setLevel(logging.WARNING)  # which the client's import set to INFO
     hopsworks.logout()
     # the client's own folder for certificates is shared by all processes and emptied by each
@@ -129,7 +133,10 @@ def in_words(error: Exception) -> str:
     cause, status = error, None
     while cause is not None:
         status = getattr(getattr(cause, "response", None), "status_code", status)
-        if isinstance(cause, ConnectionError | TimeoutError) or "Connection" in type(cause).__name__:
+        if (
+            isinstance(cause, ConnectionError | TimeoutError)
+            or "Connection" in type(cause).__name__
+        ):
             return f"{_host()} cannot be reached."
         cause = cause.__cause__ or cause.__context__
     if status in (401, 403):

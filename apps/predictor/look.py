@@ -36,7 +36,9 @@ CSS = """
   --accent: #f0a3b8; --bad: #ffb3ae; --bad-tint: #45201f; --warn: #f4d58a; --warn-tint: #3d3015;
   --glass: #7d7275; --up: #8fd3ac; --down: #f0a3b8;
 }
-.gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+.gradio-container { max-width: 1180px !important; margin: 0 auto !important; width: 100%; min-width: 0; }
+.gradio-container .main, .gradio-container .wrap, .gradio-container .contain,
+.gradio-container .html-container { min-width: 0; max-width: 100%; }
 .app { color: var(--ink); font-size: 15px; line-height: 1.5; }
 .app h1 { font-size: 1.7rem; font-weight: 700; margin: 0.2em 0 0.1em; letter-spacing: -0.01em; }
 .app h2 { font-size: 1.05rem; font-weight: 650; margin: 0 0 0.5em; }
@@ -85,7 +87,8 @@ CSS = """
 @media (prefers-reduced-motion: reduce) { .app * { transition: none !important; } }
 @media (max-width: 640px) {
   .app .card { padding: 14px; border-radius: 12px; }
-  .gradio-container > main, .gradio-container .main { padding-left: 10px; padding-right: 10px; }
+  .gradio-container .main { padding: 12px !important; }
+  .gradio-container .html-container { padding: 0 !important; }
 }
 """
 

@@ -43,7 +43,11 @@ CSS = """
 }
 .app .choice label:has(:checked) { border-color: var(--accent); background: var(--tint); font-weight: 600; }
 .app .choice label:has(:focus-visible) { outline: 3px solid var(--accent); outline-offset: 2px; }
-.app .choice input { accent-color: var(--wine); margin-right: 6px; }
+.app .choice input {
+  appearance: none; width: 1em; height: 1em; margin: 0 8px 0 0; vertical-align: -0.1em; border-radius: 50%;
+  border: 2px solid var(--soft); background: var(--card);
+}
+.app .choice input:checked { border: 5px solid var(--accent); }
 .app .example:hover, .app .choice label:hover { border-color: var(--accent); }
 .app .verdict { display: flex; gap: 18px; align-items: center; }
 .app .verdict .glass { flex: none; }
@@ -57,7 +61,7 @@ CSS = """
 .app .chances .inside .bar div { background: var(--mark); }
 .app .chances .chosen th, .app .chances .chosen td { font-weight: 750; }
 .app .red-wine { --mark: var(--wine); } .app .white-wine { --mark: var(--gold); }
-.app .effects .bar { width: 42%; position: relative; min-width: 90px; }
+.app .effects .bar { width: 30%; position: relative; min-width: 90px; }
 .app .effects .bar::before {
   content: ""; position: absolute; left: 50%; top: 0; bottom: 0; border-left: 1px solid var(--glass);
 }

@@ -1,0 +1,70 @@
+"""The wine monitor: how well the served model predicts the wine of the day, live from Hopsworks.
+
+A Hugging Face Space; locally `python app.py`, with the HOPSWORKS_* variables set.
+"""
+
+import datetime
+import functools
+import os
+import tempfile
+
+import gradio as gr
+from history import read, write_csv
+from live import Live
+from look import CSS, LAUNCH, how_to_connect
+from page import CSS as PAGE_CSS
+from page import content as content_html
+from page import head as head_html
+
+SECONDS = float(os.environ.get("REFRESH_SECONDS", "60"))  # how old what is shown may be
+live = Live(read, SECONDS)
+files = tempfile.TemporaryDirectory(prefix="monitor-")
+
+
+@functools.lru_cache(maxsize=1)
+def drawn(digest):
+    """The page's content and its file for what was read last, made once for all who look."""
+    history = live.now().value
+    return content_html(history), str(write_csv(history, files.name))
+
+
+def show(seen, state=None):
+    """Fill the page; what is there already (of digest ``seen``) is not sent again."""
+    state = state or live.first()
+    if state.value is None:
+        said = how_to_connect(state.trouble or "The first answer is still awaited.")
+        return said, gr.Row(visible=False), "", gr.skip(), ""
+    head = head_html(state, datetime.datetime.now(datetime.UTC))
+    if state.value.digest == seen:
+        return head, gr.skip(), gr.skip(), gr.skip(), seen
+    content, file = drawn(state.value.digest)
+    return head, gr.Row(visible=True), content, gr.DownloadButton(value=file), state.value.digest
+
+
+def refresh(seen):
+    """Read once more, now, and fill the page."""
+    return show(seen, live.refreshed())
+
+
+html = functools.partial(gr.HTML, elem_classes="app", apply_default_css=False)
+
+with gr.Blocks(
+    title="How well are the daily wines predicted?",
+    analytics_enabled=False,
+    delete_cache=(3600, 3600),
+) as app:
+    seen = gr.Textbox(visible=False)  # the digest of what this page shows
+    head = html("<p>Asking Hopsworks …</p>", elem_id="head")
+    with gr.Row(visible=False) as buttons:
+        again = gr.Button("Refresh", size="sm", scale=0, min_width=140)
+        download = gr.DownloadButton("Download as CSV", size="sm", scale=0, min_width=170)
+    content = html(elem_id="content")
+
+    filled = [head, buttons, content, download, seen]
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    app.load(show, seen, filled, **quiet)
+    gr.Timer(min(SECONDS, 15)).tick(show, seen, filled, **quiet)
+    again.click(refresh, seen, filled, api_visibility="private")
+
+if __name__ == "__main__":
+    app.launch(**LAUNCH | {"css": CSS + PAGE_CSS})

@@ -1,0 +1,162 @@
+"""The daily wines and their predictions, as read from Hopsworks, and what they add up to."""
+
+import datetime
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+MODEL, APPROVED = "wine_quality", "approved"
+WINDOW_DAYS = 365  # what is read row by row; all-time counts come from the pipeline's tally
+TALLY = "Resources/images/tally.json"
+GRADES = tuple(range(3, 10))
+ROLLING = 30  # wines behind every point of the curves over time
+FEWEST = 10  # wines below which a share says nothing
+# of Kolmogorov's distribution: exceeded by chance by one of eleven measurements in 5 % of cases
+LIMIT = float(np.sqrt(-np.log(0.05 / 11 / 2) / 2))
+
+WINES = ["wine_id", "day", "type", "quality", "source_id"]
+PREDICTIONS = ["wine_id", "predicted", "expected", "probability", "model_version"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """The served version: its ``spec`` and the real ``wines`` it was fitted on."""
+
+    version: int
+    spec: dict
+    wines: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class History:
+    """What one read found.
+
+    ``wines`` has one row a daily wine of the last year, by day, with its prediction or NaN;
+    ``counts`` (7, 7) counts all predictions ever made, label by prediction.
+    """
+
+    wines: pd.DataFrame
+    counts: np.ndarray
+    counts_as_of: str | None
+    model: Model | None
+    digest: str
+
+    @property
+    def predicted(self):
+        """The wines that have a prediction."""
+        return self.wines[self.wines["predicted"].notna()]
+
+
+def read(project, last):
+    """The history as Hopsworks has it now; ``last`` is the one read before, or None."""
+    store = project.get_feature_store()
+    start = datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(days=WINDOW_DAYS)
+    wines = _window(store, "daily_wine", start, WINES)
+    predictions = _window(store, "wine_prediction", start, PREDICTIONS)
+    wines = wines.merge(predictions[PREDICTIONS], on="wine_id", how="left")
+    wines = wines.sort_values("day", ignore_index=True)
+    counts, as_of = _tally(project)
+    if counts is None:
+        known = wines[wines["predicted"].notna()]
+        counts = confusion(known["quality"], known["predicted"])
+    model = _model(project, last.model if last else None)
+    content = wines.to_csv() + str(counts.tolist()) + str(as_of) + str(model and model.version)
+    return History(wines, counts, as_of, model, hashlib.sha256(content.encode()).hexdigest())
+
+
+def confusion(label, predicted):
+    """Counts (7, 7) of labels (rows) against predictions (columns), both grades 3-9."""
+    counts = np.zeros((len(GRADES), len(GRADES)), dtype=np.int64)
+    np.add.at(counts, (np.asarray(label, int) - 3, np.asarray(predicted, int) - 3), 1)
+    return counts
+
+
+def scores(counts):
+    """Accuracy, share within one grade and quadratic weighted kappa of counts (7, 7).
+
+    None where there is nothing to say: no wine, or for kappa a single grade on both sides.
+    """
+    total = counts.sum()
+    if not total:
+        return {"accuracy": None, "within_one": None, "qwk": None}
+    away = np.subtract.outer(GRADES, GRADES)
+    by_chance = (away**2 * np.outer(counts.sum(axis=1), counts.sum(axis=0))).sum() / total
+    return {
+        "accuracy": float(counts.trace() / total),
+        "within_one": float(counts[abs(away) <= 1].sum() / total),
+        "qwk": float(1 - (away**2 * counts).sum() / by_chance) if by_chance else None,
+    }
+
+
+def over_time(wines):
+    """Scores over the last ROLLING predicted wines, for each wine from the FEWEST-th on."""
+    rows = []
+    for end in range(FEWEST, len(wines) + 1):
+        part = wines.iloc[max(0, end - ROLLING) : end]
+        counts = confusion(part["quality"], part["predicted"])
+        rows.append({"day": part["day"].iloc[-1]} | scores(counts))
+    return pd.DataFrame(rows, columns=["day", "accuracy", "within_one", "qwk"])
+
+
+def distance(sample, reference):
+    """Kolmogorov-Smirnov distance of two samples, and what chance alone may give.
+
+    The second is the 5 % limit when eleven measurements are looked at together.
+    """
+    sample, reference = np.sort(sample), np.sort(reference)
+    points = np.concatenate([sample, reference])
+    below = [
+        np.searchsorted(part, points, side="right") / len(part) for part in (sample, reference)
+    ]
+    n, m = len(sample), len(reference)
+    return float(abs(below[0] - below[1]).max()), LIMIT * float(np.sqrt((n + m) / (n * m)))
+
+
+def write_csv(history, folder):
+    """The wines as a CSV file in ``folder``; returns its path."""
+    path = Path(folder) / "daily_wines.csv"
+    history.wines.assign(day=history.wines["day"].dt.date).to_csv(path, index=False)
+    return path
+
+
+def _window(store, name, start, columns):
+    """The rows of a feature group from ``start`` on; none when it was never written."""
+    group = store.get_feature_group(name, version=1)
+    if group is None:
+        return pd.DataFrame({column: pd.Series(dtype=object) for column in columns}).astype(
+            {"day": "datetime64[us]"} if "day" in columns else {}
+        )
+    return group.filter(group["day"] >= f"{start} 00:00:00").read()
+
+
+def _tally(project):
+    """Counts of all predictions, kept by the pipeline, and their date; (None, None) without."""
+    files = project.get_dataset_api()
+    if not files.exists(TALLY):
+        return None, None
+    with tempfile.TemporaryDirectory() as folder:
+        content = json.loads(Path(files.download(TALLY, folder, overwrite=True)).read_text())
+    return np.array(content["all"], dtype=np.int64), content["as_of"]
+
+
+def _model(project, last):
+    """The served version's spec and wines; not its model, which nobody asks here."""
+    best = project.get_model_registry().get_best_model(MODEL, APPROVED, "max")
+    if best is None or APPROVED not in best.training_metrics:
+        return None
+    if last and last.version == best.version:
+        return last
+    files = project.get_dataset_api()
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("spec.json", "wines.csv"):
+            files.download(f"{best.model_files_path}/{name}", folder, overwrite=True)
+        spec = json.loads((Path(folder) / "spec.json").read_text())
+        content = (Path(folder) / "wines.csv").read_bytes()
+        if hashlib.sha256(content).hexdigest() != spec["sha256"]["wines.csv"]:
+            raise ValueError(f"version {best.version}'s wines.csv is not the registered file")
+        return Model(best.version, spec, pd.read_csv(Path(folder) / "wines.csv"))
