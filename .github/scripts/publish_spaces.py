@@ -15,8 +15,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2  # what huggingface_hub speaks HTTP with
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import RepositoryNotFoundError
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACES = {"apps/predictor": "PREDICTOR_SPACE", "apps/monitor": "MONITOR_SPACE"}
@@ -34,7 +35,7 @@ def main():
     for folder, space in spaces.items():
         try:
             publish(hub, folder, space, dry_run)
-        except (HfHubHTTPError, OSError) as error:
+        except (httpx2.HTTPError, OSError, ValueError) as error:
             return fail(f"{space}: {str(error).strip().splitlines()[0]}", 1)
     return 0
 

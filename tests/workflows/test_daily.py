@@ -1,0 +1,259 @@
+"""daily.yml's steps, run as they are written, against a local Hopsworks that comes and goes."""
+
+import datetime
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+import hopsworks_local
+
+TABLES = """
+import json, os, tempfile
+from wine import features
+from wine.connection import connect
+store = connect().get_feature_store()
+tables = {}
+for group in (features.DAILY, features.PREDICTION):
+    there = features.find(store, group) is not None
+    frame = features.read(store, group).astype(str) if there else None
+    tables[group.name] = frame.to_dict("records") if there else []
+print(json.dumps(tables))
+"""
+FORGET_THE_DAYS = """
+from wine import features
+from wine.connection import connect
+project = connect()
+for group in (features.DAILY, features.PREDICTION):
+    features.find(project.get_feature_store(), group).delete()
+project.get_dataset_api().remove("Resources/images")
+"""
+
+
+class Wire:
+    """A fixed port that leads to a server while it is up, and refuses connections while not."""
+
+    def __init__(self, target):
+        self.target, self.open = target, []
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+
+    def up(self):
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._accept, args=[self.listener], daemon=True).start()
+
+    def down(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for end in self.open:
+            end.close()
+        self.open.clear()
+
+    def _accept(self, listener):
+        while True:
+            try:
+                here, _ = listener.accept()
+            except OSError:  # it went down
+                return
+            there = socket.create_connection(("127.0.0.1", self.target))
+            self.open += [here, there]
+            for pair in ((here, there), (there, here)):
+                threading.Thread(target=self._copy, args=pair, daemon=True).start()
+
+    @staticmethod
+    def _copy(source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # one side has closed
+
+
+class Hopsworks:
+    """A local Hopsworks with wines and a served model, and no daily wine yet."""
+
+    def __init__(self, pipeline):
+        self.pipeline = pipeline
+        self.server = hopsworks_local.start(pipeline.store, "wine")
+        self.wire = Wire(int(self.server.env["HOPSWORKS_PORT"]))
+        self.secrets = {"HOPSWORKS_API_KEY": self.server.env["HOPSWORKS_API_KEY"]}
+        self.vars = {
+            "HOPSWORKS_HOST": "127.0.0.1",
+            "HOPSWORKS_PORT": str(self.wire.port),
+            "HOPSWORKS_PROJECT": "wine",
+            "HOPSWORKS_HOSTNAME_VERIFICATION": "false",  # its certificate is its own
+        }
+
+    def tables(self):
+        """All rows of the two daily groups."""
+        done = self.pipeline.run("-c", TABLES)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def days(self, tables=None):
+        """The days that have a wine, and those that have a prediction."""
+        tables = tables or self.tables()
+        return [sorted(row["wine_id"] for row in rows) for rows in tables.values()]
+
+
+@pytest.fixture(scope="session")
+def no_day_yet(pipeline_root, tmp_path_factory):
+    """The pipeline's data as it was before its first daily wine."""
+    pipeline = pipeline_root.copy(tmp_path_factory.mktemp("before") / "hopsworks")
+    done = pipeline.run("-c", FORGET_THE_DAYS)
+    assert done.returncode == 0, done.stderr
+    return pipeline
+
+
+@pytest.fixture
+def hopsworks(no_day_yet, tmp_path, monkeypatch):
+    """A Hopsworks of this test's own, reachable until the test takes it down."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1,localhost")
+    hopsworks = Hopsworks(no_day_yet.copy(tmp_path / "hopsworks"))
+    with hopsworks.server:
+        hopsworks.wire.up()
+        yield hopsworks
+
+
+@pytest.fixture
+def daily(github, hopsworks):
+    """Runs daily.yml with this Hopsworks' secrets and variables."""
+
+    def run(secrets=hopsworks.secrets, variables=None, before=None, **inputs):
+        variables = hopsworks.vars | (variables or {})
+        context = {"secrets": secrets, "vars": variables, "inputs": inputs}
+        return github.run("daily.yml", before=before, **context)
+
+    return run
+
+
+def today(back=0):
+    """The day, UTC, some days ago, as a daily wine is called."""
+    return str(datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(days=back))
+
+
+def said(run, step):
+    """What a step said."""
+    return next(s.output for steps in run.jobs.values() for s in steps if s.name == step)
+
+
+def test_the_first_day_and_the_same_day_again(daily, hopsworks):
+    run = daily()
+    assert not run.failed, run.output
+    assert list(run.jobs) == ["daily", "inference"]
+    assert hopsworks.days() == [[today()], [today()]]
+
+    # the run's page: today's wine, its prediction, the metrics, the confusion matrix
+    assert f"| Wine of {today()} |" in run.page
+    assert "| Alcohol | " in run.page
+    assert "| Wine of | Type | Predicted | Expected | Label |" in run.page
+    assert "1 daily wines: " in run.page
+    assert "| Label / predicted | 3 | 4 | 5 | 6 | 7 | 8 | 9 |" in run.page
+
+    before = hopsworks.tables()
+    again = daily()
+    assert not again.failed, again.output
+    assert hopsworks.tables() == before
+    assert f"nothing to do: {today()} has its wine" in said(again, "Make the wine")
+    assert "nothing to do: every daily wine has its prediction" in said(again, "Predict")
+    assert "1 daily wines: " in again.page
+
+
+def test_a_date_by_hand_a_dry_run_and_then_three_skipped_days(daily, hopsworks):
+    run = daily(date=today(4), days="2", dry_run=False)
+    assert not run.failed, run.output
+    before = hopsworks.tables()
+    assert hopsworks.days(before) == [[today(5), today(4)]] * 2
+
+    run = daily(dry_run=True)
+    assert not run.failed, run.output
+    assert "dry run: 4 made, nothing saved" in run.page
+    assert hopsworks.tables() == before
+
+    run = daily()
+    assert not run.failed, run.output
+    assert hopsworks.days() == [[today(back) for back in (5, 4, 3, 2, 1, 0)]] * 2
+    assert "saved 4 daily wines" in run.page
+    assert "6 daily wines: " in run.page
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        ({"date": "2999-01-01"}, "--date 2999-01-01 has not come yet"),
+        ({"date": "$(false)"}, "'--date': '$(false)' does not match the format '%Y-%m-%d'"),
+        ({"days": "61"}, "'--days': 61 is not in the range 1<=x<=60"),
+    ],
+)
+def test_a_bad_input_is_one_clear_line(daily, hopsworks, inputs, reason):
+    run = daily(**inputs)
+    assert list(run.jobs) == ["daily"]  # nothing is predicted
+    step = run.jobs["daily"][-1]
+    assert (step.name, step.code) == ("Make the wine", 2)
+    [line] = [line for line in step.output.splitlines() if line.startswith("error: ")]
+    assert reason in line
+    assert "Traceback" not in step.output
+    assert f"**Error:** {line.removeprefix('error: ')}" in run.page
+    assert hopsworks.days() == [[], []]
+
+
+def test_a_fork_without_the_secret_is_skipped(daily):
+    run = daily(secrets={})
+    assert not run.failed
+    assert [step.code for step in run.jobs["daily"]] == [None, 0, None, None, None]
+    assert list(run.jobs) == ["daily"]
+    assert "**Skipped:** HOPSWORKS_API_KEY not set in someone/wine" in run.page
+
+
+def test_the_home_repository_without_the_secret_fails(daily):
+    run = daily(secrets={}, variables={"HOME_REPOSITORY": "someone/wine"})
+    assert run.failed
+    assert "**Error:** HOPSWORKS_API_KEY not set in someone/wine" in run.page
+
+
+def test_hopsworks_away_at_the_start_and_back_after_some_seconds(daily, hopsworks):
+    hopsworks.wire.down()
+    back = threading.Timer(5, hopsworks.wire.up)
+    run = daily(before={"Make the wine": back.start})
+    assert not run.failed, run.output
+    assert "Connection refused; trying again in" in said(run, "Make the wine")
+    assert hopsworks.days() == [[today()]] * 2
+
+
+def test_hopsworks_away_for_good_and_the_next_run_fills_in(daily, hopsworks):
+    run = daily(date=today(2))
+    assert not run.failed, run.output
+
+    hopsworks.wire.down()
+    run = daily(variables={"WINE_PATIENCE": "6"})
+    assert list(run.jobs) == ["daily"]
+    step = run.jobs["daily"][-1]
+    assert (step.name, step.code) == ("Make the wine", 1)
+    assert "error: trouble with Hopsworks did not pass within 6 s" in step.output
+    assert "Connection refused" in step.output
+    assert "Traceback" not in step.output
+    assert "**Error:** trouble with Hopsworks did not pass within 6 s" in run.page
+
+    hopsworks.wire.up()
+    run = daily()
+    assert not run.failed, run.output
+    assert hopsworks.days() == [[today(2), today(1), today(0)]] * 2
+
+
+def test_a_host_that_never_answers_is_given_up_within_the_bound(pipeline_root):
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # takes connections, says nothing
+        variables = {
+            "HOPSWORKS_HOST": "127.0.0.1",
+            "HOPSWORKS_PORT": str(mute.getsockname()[1]),
+            "HOPSWORKS_API_KEY": "no.key",
+            "WINE_PATIENCE": "4",
+        }
+        start = time.monotonic()
+        done = pipeline_root.run("daily.py", variables=variables, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: trouble with Hopsworks did not pass within 4 s")
+    assert time.monotonic() - start < 4 + 4 + 10  # the bound, one request, the program's start

@@ -1,0 +1,276 @@
+"""The workflows taken apart: what they name exists, and what they promise stands in them."""
+
+import datetime
+import re
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+from croniter import croniter
+
+import daily
+import inference
+from tests.workflows.conftest import REPOSITORY, load
+
+WORKFLOWS = sorted(path.name for path in (REPOSITORY / ".github/workflows").iterdir())
+BIN = Path(sys.executable).parent
+every_workflow = pytest.mark.parametrize("name", WORKFLOWS)
+
+
+def text(path):
+    return (REPOSITORY / path).read_text()
+
+
+def jobs(name):
+    return load(name)["jobs"].values()
+
+
+def steps(name):
+    return [step for job in jobs(name) for step in job.get("steps", [])]
+
+
+def variables(name):
+    """Every `env:` of a workflow as pairs of name and value."""
+    places = [load(name), *jobs(name), *steps(name)]
+    return [pair for place in places for pair in place.get("env", {}).items()]
+
+
+def named(name, kind):
+    """The names used of a context: `secrets`, `vars` or `inputs`."""
+    expressions = " ".join(re.findall(r"\$\{\{(.*?)\}\}", text(f".github/workflows/{name}")))
+    return set(re.findall(rf"(?<!\.){kind}\.(\w+)", expressions))
+
+
+def source():
+    """All Python that a workflow may start, in one text."""
+    files = ["daily.py", "inference.py", *(f"wine/{p.name}" for p in REPOSITORY.glob("wine/*.py"))]
+    files += [f".github/scripts/{path.name}" for path in REPOSITORY.glob(".github/scripts/*.py")]
+    return "\n".join(map(text, files))
+
+
+def test_these_are_the_workflows():
+    assert WORKFLOWS == ["ci.yml", "daily.yml", "live.yml", "spaces.yml"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["actionlint"],
+        ["zizmor", "--offline", "--persona=pedantic", "--no-progress", ".github"],
+        ["check-jsonschema", "--builtin-schema", "vendor.github-workflows"]
+        + [f".github/workflows/{name}" for name in WORKFLOWS],
+        ["check-jsonschema", "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml"],
+    ],
+    ids=["actionlint", "zizmor", "schema of workflows", "schema of dependabot"],
+)
+def test_linters_find_nothing(command):
+    done = subprocess.run(
+        [BIN / command[0], *command[1:]], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@every_workflow
+def test_what_a_step_runs_is_there(name):
+    makefile = text("Makefile")
+    for step in steps(name):
+        for word in step.get("run", "").split():
+            if re.fullmatch(r"[\w./-]+\.(py|txt)|tests/[\w/]+", word):
+                assert (REPOSITORY / word).exists(), f"{name}: {word}"
+        for target in re.findall(r"\bmake (\w+)", step.get("run", "")):
+            assert re.search(rf"^{target}:", makefile, re.M), f"{name}: make {target}"
+        for pattern in step.get("with", {}).get("cache-dependency-path", "").split():
+            assert list(REPOSITORY.glob(pattern)), f"{name}: {pattern}"
+
+
+@every_workflow
+def test_a_step_installs_what_its_script_imports(name):
+    """The daily job installs requirements-daily.txt alone: nothing may ask for more."""
+    for job in jobs(name):
+        commands = "\n".join(step.get("run", "") for step in job.get("steps", []))
+        if "daily.py" in commands or "inference.py" in commands:
+            assert re.findall(r"-r (\S+)", commands) == ["requirements-daily.txt"]
+
+
+@every_workflow
+def test_actions_are_pinned_by_commit_with_their_version(name):
+    lines = [line for line in text(f".github/workflows/{name}").splitlines() if "uses:" in line]
+    assert lines
+    for line in lines:
+        here = re.fullmatch(r"\s+uses: \$/(\.github/workflows/\w+\.yml)", line)
+        if here:
+            assert (REPOSITORY / here[1]).exists()
+        else:
+            assert re.fullmatch(r"\s+- uses: [\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), (
+                line
+            )
+
+
+def test_an_action_has_one_version_everywhere():
+    uses = {step["uses"] for name in WORKFLOWS for step in steps(name) if "uses" in step}
+    assert len({use.partition("@")[0] for use in uses}) == len(uses)
+
+
+@every_workflow
+def test_permissions_timeouts_and_concurrency(name):
+    workflow = load(name)
+    assert workflow["permissions"] == {}
+    assert workflow["concurrency"]["cancel-in-progress"] is (name == "ci.yml")
+    for job in workflow["jobs"].values():
+        assert job["permissions"] == {"contents": "read"}
+        if "steps" in job:
+            assert 0 < job["timeout-minutes"] <= 60
+            assert job["runs-on"] == "ubuntu-24.04"
+            for step in job["steps"]:
+                assert step.get("timeout-minutes", 1) <= job["timeout-minutes"]
+                if "checkout" in step.get("uses", ""):
+                    assert step["with"]["persist-credentials"] is False
+
+
+@every_workflow
+def test_no_expression_reaches_a_shell(name):
+    assert not [step for step in steps(name) if "${{" in step.get("run", "")]
+
+
+@every_workflow
+def test_inputs_are_declared_used_and_checked(name):
+    declared = (load(name)["on"].get("workflow_dispatch") or {}).get("inputs", {})
+    assert named(name, "inputs") == set(declared)
+
+
+@every_workflow
+def test_variables_are_ones_that_something_reads(name):
+    code = source()
+    client = {"HOPSWORKS_HOSTNAME_VERIFICATION"}  # read by the hopsworks client itself
+    for variable, _ in variables(name):
+        assert variable in client or f'"{variable}"' in code or f" {variable}" in code, variable
+
+
+def test_the_daily_inputs_are_options_of_daily():
+    options = {option.envvar: option for option in daily.main.params if option.envvar}
+    passed = {key: value for key, value in variables("daily.yml") if "inputs." in value}
+    assert set(passed) == set(options)
+    for variable, value in passed.items():
+        assert value == f"${{{{ inputs.{options[variable].name} }}}}"
+    kinds = {key: entry["type"] for key, entry in load("daily.yml")["on"]["workflow_dispatch"]["inputs"].items()}  # fmt: skip
+    for option in options.values():
+        assert (kinds[option.name] == "boolean") == isinstance(
+            option.type, click.types.BoolParamType
+        )
+    assert {option.envvar for option in inference.main.params} - {None} <= set(passed)
+
+
+@every_workflow
+def test_secrets_and_variables_are_documented(name):
+    page = text("docs/actions.md")
+    for word in named(name, "secrets") | named(name, "vars"):
+        assert f"`{word}`" in page, word
+
+
+def test_only_these_secrets_are_used():
+    assert set().union(*(named(name, "secrets") for name in WORKFLOWS)) == {
+        "HOPSWORKS_API_KEY",
+        "HF_TOKEN",
+    }
+    assert not named("ci.yml", "secrets")
+    assert not named("ci.yml", "vars")
+
+
+@every_workflow
+def test_every_secret_is_looked_for_first(name):
+    """A job that uses a secret asks for it, or needs a job that did."""
+    for key, job in load(name)["jobs"].items():
+        used = set(re.findall(r"(?<![\w.])secrets\.(\w+)", str(job)))
+        if not used:
+            continue
+        asking = (
+            job if "needs" not in job or name == "spaces.yml" else load(name)["jobs"][job["needs"]]
+        )
+        [look] = [step for step in asking["steps"] if "check_secrets.py" in step.get("run", "")]
+        assert used <= set(look["run"].split()), key
+        after = asking["steps"][asking["steps"].index(look) + 1 :]
+        assert all(step["if"] == "steps.secrets.outputs.ready == 'true'" for step in after)
+
+
+@pytest.mark.parametrize("name", ["daily.yml", "live.yml"])
+def test_a_schedule_is_valid_and_away_from_the_crowd(name):
+    [entry] = load(name)["on"]["schedule"]
+    assert croniter.is_valid(entry["cron"])
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    times = croniter(entry["cron"], start)
+    next_ones = [times.get_next(datetime.datetime) for _ in range(60)]
+    assert all(time.minute % 30 for time in next_ones)
+    assert all(time.hour < 6 for time in next_ones)  # a late run still falls on its day
+    apart = datetime.timedelta(days=1 if name == "daily.yml" else 7)
+    assert {later - earlier for earlier, later in pairwise(next_ones)} == {apart}
+
+
+def test_ci_runs_the_command_of_the_readme_on_every_python():
+    [job] = jobs("ci.yml")
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    assert "make test" in job["steps"][-1]["run"]
+    assert {"push", "pull_request"} <= set(load("ci.yml")["on"])
+
+
+def test_spaces_are_published_after_the_tests_on_main():
+    workflow = load("spaces.yml")
+    assert workflow["on"]["push"]["branches"] == ["main"]
+    publish = workflow["jobs"]["publish"]
+    assert publish["needs"] == "test"
+    assert workflow["jobs"]["test"]["uses"] == "$/.github/workflows/ci.yml"
+    assert publish["if"] == "github.ref == 'refs/heads/main'"  # a branch can be given by hand
+
+
+def test_dependabot_sees_every_requirements_file():
+    updates = {entry["package-ecosystem"]: entry for entry in yaml.safe_load(text(".github/dependabot.yml"))["updates"]}  # fmt: skip
+    assert updates["github-actions"]["directory"] == "/"
+    listed = subprocess.run(
+        ["git", "ls-files", "*requirements*.txt"],
+        cwd=REPOSITORY,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    folders = {str(Path("/", file).parent) for file in listed.stdout.splitlines()}
+    assert set(updates["pip"]["directories"]) >= folders
+
+
+def pins(path):
+    """The pinned packages of a requirements file, with those of the files it includes."""
+    found = {}
+    for line in text(path).splitlines():
+        line = line.partition("#")[0].partition(";")[0].strip()
+        if line.startswith("-r "):
+            found |= pins(Path(path).parent / line.removeprefix("-r "))
+        elif line:
+            package, _, version = line.partition("==")
+            assert version, f"{path}: {line} is not pinned"
+            found[re.sub(r"\[.*\]", "", package)] = version
+    return found
+
+
+@pytest.mark.parametrize("app", ["predictor", "monitor"])
+def test_a_space_runs_the_versions_that_are_tested(app):
+    ours = pins("requirements.txt")
+    theirs = pins(f"apps/{app}/requirements.txt")
+    assert theirs
+    assert {name: ours.get(name) for name in theirs} == theirs
+    front = yaml.safe_load(text(f"apps/{app}/README.md").split("---")[1])
+    assert front["sdk"] == "gradio"
+    assert front["sdk_version"] == ours["gradio"]
+    assert str(front["python_version"]) in ("3.11", "3.12", "3.13")
+    assert (REPOSITORY / "apps" / app / front["app_file"]).exists()
+
+
+def test_the_daily_job_is_light():
+    """What the scheduled job must never install: it trains, draws and serves nothing."""
+    heavy = {"jupyter", "nbconvert", "gradio", "xgboost", "seaborn", "pandera", "imbalanced-learn"}
+    lines = text("requirements-daily.txt").splitlines()
+    linux = [line for line in lines if 'sys_platform != "linux"' not in line]
+    named_there = {re.split(r"[=\[;]", line)[0] for line in linux if line and line[0] != "#"}
+    assert "xgboost-cpu" in named_there
+    assert not heavy & named_there
