@@ -31,7 +31,7 @@ def confusion(counts):
         390, 376, said,
         "".join(cells)
         + _text(222, 370, "predicted grade", "axis")
-        + f'<text class="axis" text-anchor="middle" transform="translate(16 172) rotate(-90)">label</text>',
+        + '<text class="axis" text-anchor="middle" transform="translate(16 172) rotate(-90)">label</text>',
     )  # fmt: skip
 
 
