@@ -138,13 +138,7 @@ def hub():
 @pytest.fixture
 def repository(tmp_path):
     """A repository with the working copy's files, to be changed."""
-    folder = snapshot(tmp_path / "repository")
-    for app in SPACES:  # one that is not written yet has none
-        readme = folder / "apps" / app / "README.md"
-        if not readme.exists():
-            readme.write_text("---\nsdk: gradio\n---\n")
-            git(folder, "add", "-A")
-    return folder
+    return snapshot(tmp_path / "repository")
 
 
 @pytest.fixture

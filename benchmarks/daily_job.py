@@ -1,0 +1,94 @@
+"""How long a job of daily.yml takes, start to end, and how much it installs.
+
+    python benchmarks/daily_job.py          add --all for the comparison, which downloads 1.5 GB or so
+
+Does what a job's steps do, in a new environment in a temporary folder, against a copy of the
+local Hopsworks' data (run `make pipeline` first): make the environment, install
+requirements-daily.txt from a warm pip cache, run daily.py or inference.py. With --all it
+also measures requirements.txt, the whole project, installed in its place. Writes
+benchmarks/results/daily_job.json.
+"""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "benchmarks/results/daily_job.json"
+
+
+def main():
+    data = Path(os.environ.get("HOPSWORKS_LOCAL_ROOT") or ROOT / ".hopsworks").resolve()
+    if not data.is_dir():
+        sys.exit("error: no local Hopsworks here: run `make pipeline` first")
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        env = os.environ | {
+            "PIP_CACHE_DIR": str(folder / "cache"),
+            "HOPSWORKS_LOCAL_ROOT": str(folder / "data"),
+        }
+        shutil.copytree(data, folder / "data")
+        install(folder / "warm", "requirements-daily.txt", env)  # fills the cache
+        result = {
+            "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+            "jobs": {
+                script: job(folder / script, script, env) for script in ("daily.py", "inference.py")
+            },
+            "installed_mb": size_mb(folder / "warm"),
+            "packages": packages(folder / "warm"),
+        }
+        shutil.rmtree(folder / "warm")
+        if "--all" in sys.argv:
+            seconds = install(folder / "all", "requirements.txt", env)
+            result["requirements.txt"] = {
+                "install_seconds_cold": seconds,
+                "installed_mb": size_mb(folder / "all"),
+                "packages": packages(folder / "all"),
+            }
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+
+
+def job(folder, script, env):
+    """The seconds of a job's steps: the environment, and the script."""
+    installing = install(folder, "requirements-daily.txt", env)
+    seconds = timed([folder / "bin/python", script], env)
+    shutil.rmtree(folder)
+    return {"install": installing, "run": seconds, "whole": round(installing + seconds, 1)}
+
+
+def install(folder, requirements, env):
+    making = timed([sys.executable, "-m", "venv", folder], env)
+    pip = [folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check"]
+    return round(making + timed([*pip, "-r", requirements], env), 1)
+
+
+def timed(command, env):
+    start = time.monotonic()
+    subprocess.run(command, cwd=ROOT, env=env, check=True)
+    return round(time.monotonic() - start, 1)
+
+
+def size_mb(folder):
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return round(sum(path.stat().st_size for path in files) / 1e6)
+
+
+def packages(folder):
+    listed = subprocess.run(
+        [folder / "bin/pip", "list", "--format=json", "--disable-pip-version-check"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return len(json.loads(listed.stdout))
+
+
+if __name__ == "__main__":
+    main()
