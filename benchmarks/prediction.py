@@ -1,0 +1,83 @@
+"""How fast the served model answers: one wine, a million wines, and how large it is.
+
+    python -m benchmarks.prediction
+
+In process, by the model the finder picked, fitted on all wines. The million runs in a process of
+its own so that its peak memory can be told. Writes results/prediction.{json,md}.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from benchmarks import common
+from wine.candidates import from_result
+from wine.columns import FEATURES
+
+MILLION = 1_000_000
+CHILD = """
+import resource, sys, time
+import joblib, pandas as pd
+from wine.columns import FEATURES
+from wine.model import expected_in_batches
+model, wines = joblib.load(sys.argv[1]), pd.read_parquet(sys.argv[2])
+started = time.perf_counter()
+expected = expected_in_batches(model, wines[list(FEATURES)])
+seconds = time.perf_counter() - started
+assert len(expected) == len(wines) and 3 < expected.min() < expected.max() < 9
+print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def main():
+    """Measure and keep."""
+    wines = common.wines()
+    best = json.loads((common.RESULTS / "finder" / "best.json").read_text())
+    model = from_result(best).make().fit(wines[list(FEATURES)], wines["quality"])
+    with tempfile.TemporaryDirectory() as folder:
+        file, many = Path(folder, "model.joblib"), Path(folder, "wines.parquet")
+        joblib.dump(model, file, compress=3)
+        times = []
+        for row in range(1000):
+            wine = wines.iloc[[row]][list(FEATURES)]
+            started = time.perf_counter()
+            model.predict(wine)
+            times.append(time.perf_counter() - started)
+        wines.sample(MILLION, replace=True, random_state=0).to_parquet(many)
+        seconds, peak = map(
+            float,
+            subprocess.run(
+                [sys.executable, "-c", CHILD, file, many],
+                check=True, capture_output=True, text=True,
+            ).stdout.split(),
+        )  # fmt: skip
+        result = {
+            "machine": common.machine(),
+            "model": best["name"],
+            "one_wine_ms_p50": round(1000 * float(np.median(times)), 2),
+            "one_wine_ms_p99": round(1000 * float(np.quantile(times, 0.99)), 2),
+            "million_seconds": round(seconds, 1),
+            "million_peak_gb": round(peak / 1e9, 2),
+            "model_mb": round(file.stat().st_size / 1e6, 2),
+        }
+    table = pd.DataFrame(
+        {
+            "one wine, p50": [f"{result['one_wine_ms_p50']} ms"],
+            "one wine, p99": [f"{result['one_wine_ms_p99']} ms"],
+            "10⁶ wines": [f"{result['million_seconds']} s"],
+            "peak memory": [f"{result['million_peak_gb']} GB"],
+            "model file": [f"{result['model_mb']} MB"],
+        }
+    )
+    common.keep("prediction", result, table)
+
+
+if __name__ == "__main__":
+    main()
