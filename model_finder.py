@@ -12,7 +12,7 @@ configuration to model_finder_results/ and to Hopsworks (Resources/model_finder)
   python model_finder.py --scheduler tcp://127.0.0.1:8786   on a Dask cluster
   python model_finder.py --original         the original project's search, to compare with
 
-Ctrl-C leaves a valid leaderboard of what is done; the next run goes on from there.
+Ctrl-C leaves a valid leaderboard of what is done; the next run goes on from there. Exit code 130.
 """
 
 import contextlib
@@ -72,11 +72,12 @@ def main(quick, only, budget, jobs, resume, scheduler, as_original):
 
     with on_cluster(scheduler):
         fit = fit_and_predict if scheduler else kept_on_disk(fit_and_predict, resume)
-        fits = fit_all(fit, candidates, wines, fold_numbers, budget=budget, jobs=jobs)
+        fits, stopped = fit_all(fit, candidates, wines, fold_numbers, budget=budget, jobs=jobs)
     rows = [judge(candidate, fits[candidate.name], truth, fold_numbers)
             for candidate in candidates if candidate.name in fits]  # fmt: skip
     rows += averages(rows, truth, fold_numbers)
-    best = pick(rows)
+    # a search that was stopped has compared too little to say what to train
+    best = None if stopped else pick(rows)
 
     results = {
         "protocol": PROTOCOL.format(
@@ -88,6 +89,8 @@ def main(quick, only, budget, jobs, resume, scheduler, as_original):
     }
     write(results, rows, best)
     show(rows, best)
+    if stopped:
+        raise click.Abort
     features.upload(project, RESULTS.glob("*.*"), "Resources/model_finder")
     print(f"best: {best['name']} (QWK {best['qwk']:.3f} ± {best['se']['qwk']:.3f}), "
           f"{results['seconds']:.0f} s, results in {RESULTS}/")  # fmt: skip
@@ -136,14 +139,14 @@ def fit_all(fit, candidates, wines, fold_numbers, *, budget=None, jobs=2):
     """Fit every candidate on every fold; returns {name: {"expected": (repeats, n), ...}}.
 
     ``fit`` is ``fit_and_predict`` or a cached form of it. Only candidates with all folds done
-    are returned: with less, nothing can be compared.
+    are returned: with less, nothing can be compared. The second value tells whether Ctrl-C came.
     """
     tasks = list(itertools.product(candidates, range(len(fold_numbers)), range(FOLDS)))
     work = joblib.Parallel(jobs, return_as="generator_unordered")(
         joblib.delayed(numbered)(task, fit, candidate.make(), wines, fold_numbers[repeat] == fold)
         for task, (candidate, repeat, fold) in enumerate(tasks)
     )
-    done, deadline = {}, time.monotonic() + (budget or np.inf)
+    done, stopped, deadline = {}, False, time.monotonic() + (budget or np.inf)
     with Progress(
         TextColumn("fitting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         TextColumn("{task.description}"), console=CONSOLE,
@@ -158,10 +161,12 @@ def fit_all(fit, candidates, wines, fold_numbers, *, budget=None, jobs=2):
                     CONSOLE.print(f"the budget of {budget:g} s is used up")
                     break
         except KeyboardInterrupt:
-            CONSOLE.print("stopped: writing what is done")
+            CONSOLE.print("stopped: writing the leaderboard of what is done; best.json stays")
+            stopped = True
         work.close()
-    return {name: together(parts, fold_numbers) for name, parts in done.items()
+    fits = {name: together(parts, fold_numbers) for name, parts in done.items()
             if len(parts) == fold_numbers.shape[0] * FOLDS}  # fmt: skip
+    return fits, stopped
 
 
 def numbered(task, fit, *args):
@@ -266,16 +271,18 @@ def search_as_original(wines, fold_numbers, budget, jobs):
 
 
 def write(results, rows, best):
-    """leaderboard.json, .csv and .png, and best.json; each replaced in one step."""
+    """leaderboard.json, .csv and .png and, with a best row, best.json; each in one step."""
     RESULTS.mkdir(exist_ok=True)
     ranked = sorted(rows, key=lambda row: -row["qwk"])
     plain = [{k: v for k, v in row.items() if k not in ("expected", "draws")} for row in ranked]
-    chosen_row = next(row for row in plain if row["name"] == best["name"])
     replace("leaderboard.json", json.dumps({**results, "rows": plain}, indent=2) + "\n")
-    replace("best.json", json.dumps({**results, **chosen_row}, indent=2) + "\n")
-    table = pd.json_normalize(plain).drop(columns="members")
+    table = pd.json_normalize(plain).drop(columns="members", errors="ignore")
     replace("leaderboard.csv", table.to_csv(index=False, float_format="%.5g"))
-    plots.leaderboard(plain, best["name"]).savefig(RESULTS / "leaderboard.png")
+    name = best["name"] if best else None
+    plots.leaderboard(plain, name).savefig(RESULTS / "leaderboard.png")
+    if best:
+        row = next(row for row in plain if row["name"] == name)
+        replace("best.json", json.dumps({**results, **row}, indent=2) + "\n")
 
 
 def replace(name, text):

@@ -54,7 +54,7 @@ def our_search(train, test):
     train = train.reset_index(drop=True)
     inner, truth = folds(train, repeats=1), train["quality"].to_numpy()
     candidates = model_finder.chosen(quick=True, only=())
-    fits = model_finder.fit_all(fit_and_predict, candidates, train, inner)
+    fits, _ = model_finder.fit_all(fit_and_predict, candidates, train, inner)
     rows = [model_finder.judge(c, fits[c.name], truth, inner) for c in candidates]
     best = model_finder.pick(rows + model_finder.averages(rows, truth, inner))
     model = from_result(best).make().fit(train[X], train["quality"])

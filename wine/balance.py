@@ -24,18 +24,20 @@ def balance(wines):
 
     Give it training wines only: a synthetic wine is a near-copy of the real ones around it.
     Returns columns ``row_id`` (a real wine's own id, "smote-00001" for a synthetic one), the
-    measurements at the raw files' decimals, ``type``, ``quality`` and the flag ``synthetic``.
+    measurements (of synthetic wines at the raw files' decimals), ``type``, ``quality`` and the
+    flag ``synthetic``.
     Raises ValueError when a grade has fewer wines than SMOTE needs (three).
     """
     scaler = StandardScaler().fit(wines[list(NAMES)])
     points = np.column_stack([scaler.transform(wines[list(NAMES)]), wines["type"].map(TYPES.index)])
     points, grades = smote().fit_resample(points, wines["quality"])
-    made = len(points) - len(wines)
-    balanced = pd.DataFrame(scaler.inverse_transform(points[:, :-1]), columns=list(NAMES))
+    balanced = to_precision(
+        pd.DataFrame(scaler.inverse_transform(points[:, :-1]), columns=list(NAMES))
+    )
+    balanced.iloc[: len(wines)] = wines[list(NAMES)]  # real wines stay as they were measured
     balanced["type"] = np.array(TYPES)[points[:, -1].astype(int)]
     balanced["quality"] = np.asarray(grades)
     balanced["synthetic"] = np.arange(len(balanced)) >= len(wines)
-    balanced.insert(
-        0, "row_id", [*wines["wine_id"], *(f"smote-{i:05d}" for i in range(1, made + 1))]
-    )
-    return to_precision(balanced)
+    made = [f"smote-{i:05d}" for i in range(1, len(balanced) - len(wines) + 1)]
+    balanced.insert(0, "row_id", [*wines["wine_id"], *made])
+    return balanced

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from wine.columns import GRADES
-from wine.metrics import qwk_of
+from wine.metrics import as_grades, qwk_of
 
 PLAIN_CUTS = tuple(grade + 0.5 for grade in GRADES[:-1])  # plain rounding
 # what learn_cuts tries: every stretch around every centre (a stretch of 1 is plain rounding)
@@ -37,9 +37,10 @@ def learn_cuts(truth, expected, *, accuracy_loss=0.01):
     centre, which undoes the shrinkage of the model. Two numbers to learn (six free cuts were
     tried: more to overfit, nothing gained). The loss is against plain rounding, on the wines
     given, which must be predictions for wines the model did not see (out of fold).
-    ``accuracy_loss=1`` leaves accuracy free. Raises ValueError without wines.
+    ``accuracy_loss=1`` leaves accuracy free. Raises ValueError without wines or for a grade
+    outside 3-9.
     """
-    truth, expected = np.asarray(truth), np.asarray(expected, dtype=float)
+    truth, expected = as_grades(truth), np.asarray(expected, dtype=float)
     if truth.size == 0:
         raise ValueError("no wines to learn cut points from")
     tried = CENTRES[:, None] + (np.array(PLAIN_CUTS) - CENTRES[:, None]) / STRETCHES[:, None]

@@ -28,7 +28,7 @@ def confusion(truth, predicted):
 
     Raises ValueError when a grade lies outside 3-9.
     """
-    truth, predicted = _grades(truth), _grades(predicted)
+    truth, predicted = as_grades(truth), as_grades(predicted)
     if truth.shape != predicted.shape:
         raise ValueError(f"{truth.size} true grades but {predicted.size} predicted ones")
     counts = np.zeros((len(GRADES), len(GRADES)), dtype=np.int64)
@@ -58,7 +58,7 @@ def score(truth, served, expected=None):
     rest the served ones. macro-F1 and balanced accuracy run over the grades present in truth.
     Raises ValueError on empty input or grades outside 3-9.
     """
-    truth, served = _grades(truth), _grades(served)
+    truth, served = as_grades(truth), as_grades(served)
     if truth.size == 0:
         raise ValueError("no wines to score")
     expected = served if expected is None else np.asarray(expected, dtype=float)
@@ -116,7 +116,8 @@ def bootstrap(truth, served, expected, *, repeats=500, seed=0):
     return pd.DataFrame(rows)
 
 
-def _grades(values):
+def as_grades(values):
+    """Grades as an int array; ValueError when one is not a whole number in 3-9."""
     values = np.asarray(values)
     if values.size and not np.issubdtype(values.dtype, np.number):
         raise ValueError(f"grades must be numbers, not {values.dtype}")
