@@ -7,12 +7,14 @@ in all that a program does: all that is written here is keyed by its content, so
 safe. A variable that is set but empty, as GitHub passes one that nobody defined, is not given.
 """
 
+import concurrent.futures
 import contextlib
 import functools
 import io
 import logging
 import os
 import tempfile
+import threading
 import warnings
 
 import tenacity
@@ -20,7 +22,7 @@ import tenacity
 from wine.errors import BadInput, WineError
 
 PUBLIC_HOST = "eu-west.cloud.hopsworks.ai"
-CONNECT_SECONDS, ANSWER_SECONDS = 10, 60  # for one request; the client itself would wait for ever
+LOGIN_SECONDS = 10  # for a login beside the patience; the client itself would wait for ever
 
 _borne = 0.0  # seconds that this program has spent on trouble so far
 
@@ -42,8 +44,6 @@ def connect():
     import hopsworks
     import hsfs  # noqa: F401 - the client would import it later, and undo the filters below
 
-    _give_requests_a_timeout()
-
     # after these imports, which set filters of their own
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     warnings.filterwarnings("ignore", category=FutureWarning)
@@ -51,7 +51,7 @@ def connect():
 
     settings, where = _settings()
     try:
-        project = call(hopsworks.login, **settings)
+        project = _within(patience() + LOGIN_SECONDS, call, hopsworks.login, **settings)
     except EOFError as error:  # the client asks which project, and nobody is there to answer
         raise BadInput("this key sees several projects: set HOPSWORKS_PROJECT") from error
     except Exception as error:
@@ -130,25 +130,30 @@ def is_passing(error):
     return False
 
 
-@functools.cache
-def _give_requests_a_timeout():
-    """Bound every request of this process: the client gives none, and requests has no default.
+def _within(seconds, function, *args, **kwargs):
+    """``function(*args, **kwargs)``, given up after ``seconds`` with a WineError.
 
-    Without it a host that drops packets holds a program for minutes, and one that takes the
-    connection and never answers holds it for ever.
+    The client sets no timeouts: a host that drops packets, or takes the connection and never
+    answers, would hold a program for ever. Its thread is left behind and ends with the process.
     """
-    from requests.adapters import HTTPAdapter
+    outcome = concurrent.futures.Future()
 
-    send = HTTPAdapter.send
+    def work():
+        try:
+            outcome.set_result(function(*args, **kwargs))
+        except BaseException as error:
+            outcome.set_exception(error)
 
-    @functools.wraps(send)
-    def bounded(self, request, stream=False, timeout=None, *args, **kwargs):
-        if timeout is None:
-            longest = max(patience(), 1)
-            timeout = min(CONNECT_SECONDS, longest), min(ANSWER_SECONDS, longest)
-        return send(self, request, stream, timeout, *args, **kwargs)
-
-    HTTPAdapter.send = bounded
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        return outcome.result(seconds)
+    except concurrent.futures.TimeoutError:
+        if outcome.done():  # the function's own TimeoutError
+            raise
+        raise WineError(
+            f"Hopsworks did not answer within {seconds:g} s: check HOPSWORKS_HOST and "
+            "HOPSWORKS_PORT, or try again later; nothing was lost"
+        ) from None
 
 
 def _settings():

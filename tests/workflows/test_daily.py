@@ -255,5 +255,5 @@ def test_a_host_that_never_answers_is_given_up_within_the_bound(pipeline_root):
         start = time.monotonic()
         done = pipeline_root.run("daily.py", variables=variables, timeout=60)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: trouble with Hopsworks did not pass within 4 s")
-    assert time.monotonic() - start < 4 + 4 + 10  # the bound, one request, the program's start
+    assert done.stderr.startswith("error: Hopsworks did not answer within 14 s")
+    assert time.monotonic() - start < 4 + 10 + 10  # the patience, a login, the program's start
