@@ -34,7 +34,7 @@ def expected_grade(model, wines):
     return np.asarray(model.predict(wines), dtype=float)
 
 
-def expected_in_batches(model, wines, *, rows=4096, threads=2):
+def expected_in_batches(model, wines, *, rows=1024, threads=2):
     """``expected_grade`` of any number of wines in bounded memory, on ``threads`` threads."""
     parts = [wines.iloc[start : start + rows] for start in range(0, len(wines), rows)]
     done = joblib.Parallel(threads, prefer="threads", return_as="generator")(
