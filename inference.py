@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import click
+import numpy as np
 import pandas as pd
 
 from wine import features, model, plots, summary, tally
@@ -35,7 +36,7 @@ def main(recount, dry_run):
     today = datetime.datetime.now(datetime.UTC).date()
     project = connect()
     store = project.get_feature_store()
-    counted = tally.empty() if recount else last_tally(project)
+    counted, published = (tally.empty(), None) if recount else last_tally(project)
 
     wines = features.read_from(store, features.DAILY, "filed", counted.through)
     known = predictions_from(store, counted.through)
@@ -51,9 +52,13 @@ def main(recount, dry_run):
     counts = counted.with_recent(known)
     if dry_run:
         said = f"dry run: {len(new)} predicted, nothing saved"
-    elif len(new) or recount or not features.exists(project, f"{IMAGES}/confusion_matrix.png"):
+    elif counts.sum() != published:  # new wines, or a run that ended before it had published
         publish(project, store, counts, counted.advanced(known, today), today)
-        said = f"saved {len(new)} predictions"
+        said = (
+            f"saved {len(new)} predictions"
+            if len(new)
+            else "pictures and counts brought up to date"
+        )
     else:
         said = "nothing to do: every daily wine has its prediction"
     print(said)
@@ -68,13 +73,19 @@ def main(recount, dry_run):
 
 
 def last_tally(project):
-    """The running counts of the last run; the empty tally, so a full recount, without one."""
+    """The running counts of the last run, and how many wines its pictures show.
+
+    Without them, or when they are damaged, the empty tally and None: a full recount.
+    """
     try:
         text = features.download_text(project, f"{IMAGES}/tally.json")
-        return tally.from_json(json.loads(text)) if text else tally.empty()
-    except ValueError:
+        if not text:
+            return tally.empty(), None
+        content = json.loads(text)
+        return tally.from_json(content), int(np.sum(content["all"]))
+    except (ValueError, KeyError, TypeError):
         print("the running counts are damaged: counting all predictions again")
-        return tally.empty()
+        return tally.empty(), None
 
 
 def predictions_from(store, day):
