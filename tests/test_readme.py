@@ -1,5 +1,6 @@
 """What the README claims: its tables are the benchmarks' own, and its links lead somewhere."""
 
+import json
 import re
 from pathlib import Path
 
@@ -13,6 +14,11 @@ RESULTS = ROOT / "benchmarks" / "results"
 @pytest.mark.parametrize("name", ["ladder", "side_by_side"])
 def test_the_tables_are_those_of_the_result_files(name):
     assert (RESULTS / f"{name}.md").read_text().strip() in README
+
+
+def test_the_pipelines_seconds_are_those_of_its_summary():
+    seconds = json.loads((RESULTS / "pipeline.json").read_text())["seconds"]
+    assert f"a first run took {seconds:.0f} s" in README
 
 
 def test_every_link_into_the_repository_leads_to_a_file():
