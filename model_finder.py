@@ -76,6 +76,8 @@ def main(quick, only, budget, jobs, resume, scheduler, as_original):
     rows = [judge(candidate, fits[candidate.name], truth, fold_numbers)
             for candidate in candidates if candidate.name in fits]  # fmt: skip
     rows += averages(rows, truth, fold_numbers)
+    if stopped and not rows:
+        raise click.Abort
     # a search that was stopped has compared too little to say what to train
     best = None if stopped else pick(rows)
 

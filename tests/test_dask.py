@@ -15,18 +15,20 @@ def scheduler():
         yield cluster.scheduler_address
 
 
-def leaderboard(pipeline, *options):
-    """The rows of the leaderboard, by name, after a run with these options."""
-    done = pipeline.run("model_finder.py", "--no-resume", *NAMES, *options)
+def leaderboard(pipeline, folder, *options):
+    """The rows of the leaderboard, by name, after a run in ``folder`` with these options."""
+    folder.mkdir()
+    script = pipeline.root / "model_finder.py"
+    done = pipeline.run(script, "--no-resume", *NAMES, *options, cwd=folder)
     assert done.returncode == 0, done.stderr
-    rows = json.loads((pipeline.root / "model_finder_results/leaderboard.json").read_text())["rows"]
+    rows = json.loads((folder / "model_finder_results/leaderboard.json").read_text())["rows"]
     return {row["name"]: row for row in rows}
 
 
 def test_a_cluster_gives_the_same_leaderboard(pipeline_root, scheduler, tmp_path):
     pipeline = pipeline_root.copy(tmp_path / "copy")
-    here = leaderboard(pipeline)
-    there = leaderboard(pipeline, "--scheduler", scheduler)
+    here = leaderboard(pipeline, tmp_path / "here")
+    there = leaderboard(pipeline, tmp_path / "there", "--scheduler", scheduler)
     assert here.keys() == there.keys()
     for name, row in here.items():
         for metric in ("qwk", "accuracy", "rmse", "r2"):
