@@ -46,7 +46,7 @@ def refresh(seen):
     return show(seen, live.refreshed())
 
 
-html = functools.partial(gr.HTML, elem_classes="app", apply_default_css=False)
+html = functools.partial(gr.HTML, elem_classes="ours", apply_default_css=False)
 
 with gr.Blocks(
     title="How well are the daily wines predicted?",

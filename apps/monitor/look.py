@@ -39,54 +39,54 @@ CSS = """
 .gradio-container { max-width: 1180px !important; margin: 0 auto !important; width: 100%; min-width: 0; }
 .gradio-container .main, .gradio-container .wrap, .gradio-container .contain,
 .gradio-container .html-container { min-width: 0; max-width: 100%; }
-.app { color: var(--ink); font-size: 15px; line-height: 1.5; }
-.app h1 { font-size: 1.7rem; font-weight: 700; margin: 0.2em 0 0.1em; letter-spacing: -0.01em; }
-.app h2 { font-size: 1.05rem; font-weight: 650; margin: 0 0 0.5em; }
-.app p { margin: 0 0 0.6em; }
-.app a { color: var(--accent); }
-.app .soft { color: var(--soft); }
-.app .small { font-size: 0.86rem; }
-.app .card {
+.ours { color: var(--ink); font-size: 15px; line-height: 1.5; }
+.ours h1 { font-size: 1.7rem; font-weight: 700; margin: 0.2em 0 0.1em; letter-spacing: -0.01em; }
+.ours h2 { font-size: 1.05rem; font-weight: 650; margin: 0 0 0.5em; }
+.ours p { margin: 0 0 0.6em; }
+.ours a { color: var(--accent); }
+.ours .soft { color: var(--soft); }
+.ours .small { font-size: 0.86rem; }
+.ours .card {
   background: var(--card); border: 1px solid var(--line); border-radius: 16px;
   padding: 18px 20px; margin-bottom: 14px;
 }
-.app .banner {
+.ours .banner {
   border-radius: 12px; padding: 10px 14px; margin-bottom: 12px; background: var(--warn-tint);
   color: var(--warn); border-left: 5px solid currentColor;
 }
-.app .banner.bad { background: var(--bad-tint); color: var(--bad); }
-.app .banner p:last-child { margin: 0; }
-.app code, .app pre { font-family: ui-monospace, Menlo, monospace; font-size: 0.86em; }
-.app pre {
+.ours .banner.bad { background: var(--bad-tint); color: var(--bad); }
+.ours .banner p:last-child { margin: 0; }
+.ours code, .ours pre { font-family: ui-monospace, Menlo, monospace; font-size: 0.86em; }
+.ours pre {
   background: var(--tint); color: var(--ink); border-radius: 10px; padding: 12px 14px;
   overflow-x: auto; margin: 0.4em 0 0.8em;
 }
-.app table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-.app caption { text-align: left; }
-.app th, .app td {
+.ours table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+.ours caption { text-align: left; }
+.ours th, .ours td {
   padding: 6px 8px; text-align: right; border-bottom: 1px solid var(--line); color: var(--ink);
 }
-.app th { font-weight: 600; }
-.app thead th { color: var(--soft); font-size: 0.82rem; vertical-align: bottom; }
-.app .left { text-align: left; }
-.app .scroll { overflow-x: auto; }
-.app .scroll:focus-visible, .app a:focus-visible, .app button:focus-visible,
-.app input:focus-visible, .app summary:focus-visible {
+.ours th { font-weight: 600; }
+.ours thead th { color: var(--soft); font-size: 0.82rem; vertical-align: bottom; }
+.ours .left { text-align: left; }
+.ours .scroll { overflow-x: auto; }
+.ours .scroll:focus-visible, .ours a:focus-visible, .ours button:focus-visible,
+.ours input:focus-visible, .ours summary:focus-visible {
   outline: 3px solid var(--accent); outline-offset: 2px;
 }
-.app .dot {
+.ours .dot {
   display: inline-block; width: 0.72em; height: 0.72em; border-radius: 50%;
   margin-right: 0.4em; border: 1px solid rgba(0, 0, 0, 0.25);
 }
-.app .dot.red { background: var(--wine); }
-.app .dot.white { background: var(--gold); }
-.app .hidden {
+.ours .dot.red { background: var(--wine); }
+.ours .dot.white { background: var(--gold); }
+.ours .hidden {
   position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
 }
-.app .glass .wine { transition: transform 0.5s ease, fill 0.4s ease; }
-@media (prefers-reduced-motion: reduce) { .app * { transition: none !important; } }
+.ours .glass .wine { transition: transform 0.5s ease, fill 0.4s ease; }
+@media (prefers-reduced-motion: reduce) { .ours * { transition: none !important; } }
 @media (max-width: 640px) {
-  .app .card { padding: 14px; border-radius: 12px; }
+  .ours .card { padding: 14px; border-radius: 12px; }
   .gradio-container .main { padding: 12px !important; }
   .gradio-container .html-container { padding: 0 !important; }
 }

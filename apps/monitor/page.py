@@ -15,40 +15,40 @@ TELLING = ("alcohol", "volatile_acidity", "residual_sugar", "sulphates")
 NAMES = {"accuracy": "same grade", "within_one": "within one grade", "qwk": "QWK"}
 
 CSS = """
-.app .two { display: grid; gap: 14px; grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); }
-.app .two > .card { margin-bottom: 14px; }
-.app .pair { display: flex; gap: 26px; flex-wrap: wrap; margin: 6px 0 12px; }
-.app .pair figure { margin: 0; display: flex; align-items: center; gap: 10px; }
-.app .pair figcaption { line-height: 1.25; }
-.app .pair b { display: block; font-size: 2.5rem; line-height: 1.1; }
-.app .figure { width: 100%; height: auto; display: block; margin: 0 auto; }
-.app .figure text { font: 12px system-ui, sans-serif; fill: var(--soft); }
-.app .figure .axis { font-size: 13px; fill: var(--ink); }
-.app .figure .count { font-size: 14px; font-weight: 650; fill: var(--ink); }
-.app .figure .count.over { fill: #fff; }
-.app .figure .cell { fill: var(--tint); }
-.app .figure .cell.agree { stroke: var(--soft); stroke-width: 1.5; }
-.app .figure .shade { fill: #8b1e3f; }
-.app .figure .grid { stroke: var(--line); stroke-width: 1; }
-.app .figure .label { fill: none; stroke-width: 3; }
-.app .label.red { stroke: #b03a5c; } .app .label.white { stroke: var(--gold); }
-.app .figure .cross { stroke: var(--ink); stroke-width: 2; fill: none; }
-.app .figure .dash { stroke: var(--ink); stroke-width: 2; opacity: 0.55; }
-.app .figure .line { fill: none; stroke: var(--accent); stroke-width: 2.5; stroke-linejoin: round; }
-.app .figure .end { fill: var(--accent); }
-.app .figure .band { fill: var(--gold); opacity: 0.16; }
-.app .figure .promise { stroke: var(--gold); stroke-width: 2; stroke-dasharray: 7 4; }
-.app .figure .promise.p1 { stroke: var(--soft); stroke-dasharray: 2 4; }
-.app .figure .area { fill: var(--glass); opacity: 0.45; }
-.app .figure .steps { fill: none; stroke: var(--accent); stroke-width: 2; }
-.app .drifts { display: grid; gap: 14px 22px; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); }
-.app .drifts h3 { font-size: 0.95rem; margin: 0; }
-.app .drifts p { margin: 2px 0 4px; }
-.app .matrix td, .app .matrix th { text-align: center; padding: 4px 6px; }
-.app details summary { cursor: pointer; color: var(--accent); }
-.app .yes { color: var(--up); font-weight: 650; } .app .no { color: var(--down); font-weight: 650; }
-.app .latest td, .app .latest th { white-space: nowrap; }
-@media (max-width: 860px) { .app .two { grid-template-columns: minmax(0, 1fr); gap: 0; } }
+.ours .two { display: grid; gap: 14px; grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); }
+.ours .two > .card { margin-bottom: 14px; }
+.ours .pair { display: flex; gap: 26px; flex-wrap: wrap; margin: 6px 0 12px; }
+.ours .pair figure { margin: 0; display: flex; align-items: center; gap: 10px; }
+.ours .pair figcaption { line-height: 1.25; }
+.ours .pair b { display: block; font-size: 2.5rem; line-height: 1.1; }
+.ours .figure { width: 100%; height: auto; display: block; margin: 0 auto; }
+.ours .figure text { font: 12px system-ui, sans-serif; fill: var(--soft); }
+.ours .figure .axis { font-size: 13px; fill: var(--ink); }
+.ours .figure .count { font-size: 14px; font-weight: 650; fill: var(--ink); }
+.ours .figure .count.over { fill: #fff; }
+.ours .figure .cell { fill: var(--tint); }
+.ours .figure .cell.agree { stroke: var(--soft); stroke-width: 1.5; }
+.ours .figure .shade { fill: #8b1e3f; }
+.ours .figure .grid { stroke: var(--line); stroke-width: 1; }
+.ours .figure .label { fill: none; stroke-width: 3; }
+.ours .label.red { stroke: #b03a5c; } .ours .label.white { stroke: var(--gold); }
+.ours .figure .cross { stroke: var(--ink); stroke-width: 2; fill: none; }
+.ours .figure .dash { stroke: var(--ink); stroke-width: 2; opacity: 0.55; }
+.ours .figure .line { fill: none; stroke: var(--accent); stroke-width: 2.5; stroke-linejoin: round; }
+.ours .figure .end { fill: var(--accent); }
+.ours .figure .band { fill: var(--gold); opacity: 0.16; }
+.ours .figure .promise { stroke: var(--gold); stroke-width: 2; stroke-dasharray: 7 4; }
+.ours .figure .promise.p1 { stroke: var(--soft); stroke-dasharray: 2 4; }
+.ours .figure .area { fill: var(--glass); opacity: 0.45; }
+.ours .figure .steps { fill: none; stroke: var(--accent); stroke-width: 2; }
+.ours .drifts { display: grid; gap: 14px 22px; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); }
+.ours .drifts h3 { font-size: 0.95rem; margin: 0; }
+.ours .drifts p { margin: 2px 0 4px; }
+.ours .matrix td, .ours .matrix th { text-align: center; padding: 4px 6px; }
+.ours details summary { cursor: pointer; color: var(--accent); }
+.ours .yes { color: var(--up); font-weight: 650; } .ours .no { color: var(--down); font-weight: 650; }
+.ours .latest td, .ours .latest th { white-space: nowrap; }
+@media (max-width: 860px) { .ours .two { grid-template-columns: minmax(0, 1fr); gap: 0; } }
 """
 
 
@@ -118,9 +118,10 @@ def _promise(history):
 <br><span class="soft small">{_number(key, low)} to {_number(key, high)}</span></td>"""
         rows += f"""<tr><th class="left" scope="row">{name}</th><td><strong>{_number(key, found[key])}</strong></td>
 {promised}</tr>"""
-    return f"""<section class="card promise"><h2>Found and promised</h2><table><thead><tr><td></td><th scope="col">{total:,}
+    return f"""<section class="card promise"><h2>Found and promised</h2><div class="scroll"
+tabindex="0" role="region" aria-label="found and promised"><table><thead><tr><td></td><th scope="col">{total:,}
 daily {"wine" if total == 1 else "wines"} so far</th><th scope="col">promised for daily wines</th><th scope="col">promised for unknown
-wines</th></tr></thead><tbody>{rows}</tbody></table><p class="soft small" style="margin-top: 10px">Two promises,
+wines</th></tr></thead><tbody>{rows}</tbody></table></div><p class="soft small" style="margin-top: 10px">Two promises,
 because they differ: a daily wine is a real wine, changed a little, and the served model has seen that real
 wine. What it does with wines it knows nothing of is the right column, measured on a test part locked away
 (with its 95&nbsp;% interval). QWK, quadratic weighted kappa, is 1 for perfect and 0 for no better than

@@ -120,7 +120,7 @@ def grade_file(path):
     return said, gr.DownloadButton(value=str(target), visible=True)
 
 
-html = functools.partial(gr.HTML, elem_classes="app", apply_default_css=False)
+html = functools.partial(gr.HTML, elem_classes="ours", apply_default_css=False)
 
 with gr.Blocks(
     title="How good is this wine?", analytics_enabled=False, delete_cache=(3600, 3600)
@@ -149,13 +149,15 @@ with gr.Blocks(
         with gr.Tab("From a program"):
             usage = html(elem_id="usage")
 
+    # first, because the page takes whatever is first for predict, and would warn in its console
+    gr.api(predict, api_name="predict", concurrency_limit=4)
+
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     filled = [head, tabs, form, result, intro, usage, version]
     app.load(show, [version, form], filled, **quiet)
     gr.Timer(min(SECONDS, 15)).tick(show, [version, form], filled, **quiet)
     form.input(update, form, [result, form], trigger_mode="always_last", **quiet)
     upload.change(grade_file, upload, [graded, download], api_visibility="private")
-    gr.api(predict, api_name="predict", concurrency_limit=4)
 
 if __name__ == "__main__":
     app.launch(**LAUNCH | {"css": CSS + PAGE_CSS})

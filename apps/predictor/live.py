@@ -4,10 +4,12 @@ The last good value stays while Hopsworks is away, and nothing is read while nob
 apps' folders hold this same file, since a Space sees only its own folder.
 """
 
+import atexit
 import datetime
 import functools
 import logging
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -105,11 +107,16 @@ def connect():
     key = os.environ.get("HOPSWORKS_API_KEY")
     if not key:
         raise NotConnected("HOPSWORKS_API_KEY is not set.")
-    os.environ["TQDM_DISABLE"] = "1"
     # the client asks which project when a key sees several: no input is an error instead
     sys.stdin = open(os.devnull)  # noqa: SIM115 - for as long as the app runs
     import hopsworks
+    import tqdm
     import urllib3
+
+    # progress bars are for terminals; Gradio imported tqdm too early for TQDM_DISABLE
+    bar = tqdm.std.tqdm
+    if not isinstance(bar.__init__, functools.partialmethod):
+        bar.__init__ = functools.partialmethod(bar.__init__, disable=True)
 
     # a host without a name of its own has a certificate of its own, and that is said once already
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
@@ -151,4 +158,6 @@ def _host():
 
 @functools.cache
 def _own_folder():
-    return tempfile.mkdtemp(prefix="hopsworks-")
+    folder = tempfile.mkdtemp(prefix="hopsworks-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # it holds the certificates' keys
+    return folder

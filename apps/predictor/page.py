@@ -9,79 +9,79 @@ from checks import shown
 from look import glass, kind_mark, moment
 
 CSS = """
-.app .form { --mark: var(--wine); }
-.app .form[data-type=white] { --mark: var(--gold); }
-.app .groups { columns: 2; column-gap: 14px; }
-.app .groups .card { break-inside: avoid; }
-.app .measure { margin-top: 14px; }
-.app .measure:first-of-type { margin-top: 0; }
-.app .measure .line { display: flex; align-items: baseline; gap: 6px; }
-.app .measure label { font-weight: 600; flex: 1; }
-.app .measure .number {
+.ours .form { --mark: var(--wine); }
+.ours .form[data-type=white] { --mark: var(--gold); }
+.ours .groups { columns: 2; column-gap: 14px; }
+.ours .groups .card { break-inside: avoid; }
+.ours .measure { margin-top: 14px; }
+.ours .measure:first-of-type { margin-top: 0; }
+.ours .measure .line { display: flex; align-items: baseline; gap: 6px; }
+.ours .measure label { font-weight: 600; flex: 1; }
+.ours .measure .number {
   width: 5.2em; padding: 4px 8px; text-align: right; font: inherit; color: var(--ink);
   background: var(--tint); border: 1px solid var(--line); border-radius: 8px;
   font-variant-numeric: tabular-nums;
 }
-.app .measure .number[aria-invalid=true] { border: 2px solid var(--bad); }
-.app .measure .unit { min-width: 3.7em; color: var(--soft); font-size: 0.86rem; }
-.app .measure svg { display: block; width: 100%; height: 26px; margin: 4px 0 -9px; }
-.app .measure .spread { fill: var(--glass); opacity: 0; transition: opacity 0.3s; }
-.app .form[data-type=red] .spread.red { fill: var(--wine); opacity: 0.35; }
-.app .form[data-type=white] .spread.white { fill: var(--gold); opacity: 0.5; }
-.app .measure .slide {
+.ours .measure .number[aria-invalid=true] { border: 2px solid var(--bad); }
+.ours .measure .unit { min-width: 3.7em; color: var(--soft); font-size: 0.86rem; }
+.ours .measure svg { display: block; width: 100%; height: 26px; margin: 4px 0 -9px; }
+.ours .measure .spread { fill: var(--glass); opacity: 0; transition: opacity 0.3s; }
+.ours .form[data-type=red] .spread.red { fill: var(--wine); opacity: 0.35; }
+.ours .form[data-type=white] .spread.white { fill: var(--gold); opacity: 0.5; }
+.ours .measure .slide {
   width: 100%; margin: 0; height: 20px; accent-color: var(--mark); cursor: pointer;
 }
-.app .measure .ends { display: flex; justify-content: space-between; gap: 8px; }
-.app .message { margin: 2px 0 0; font-size: 0.86rem; color: var(--warn); }
-.app .message:empty { display: none; }
-.app .message.bad { color: var(--bad); font-weight: 600; }
-.app .choice { display: flex; flex-wrap: wrap; gap: 8px; margin: 0; padding: 0; border: 0; }
-.app .choice legend { padding: 0; margin-bottom: 6px; font-weight: 600; }
-.app .choice label, .app .example {
+.ours .measure .ends { display: flex; justify-content: space-between; gap: 8px; }
+.ours .message { margin: 2px 0 0; font-size: 0.86rem; color: var(--warn); }
+.ours .message:empty { display: none; }
+.ours .message.bad { color: var(--bad); font-weight: 600; }
+.ours .choice { display: flex; flex-wrap: wrap; gap: 8px; margin: 0; padding: 0; border: 0; }
+.ours .choice legend { padding: 0; margin-bottom: 6px; font-weight: 600; }
+.ours .choice label, .ours .example {
   border: 1px solid var(--line); border-radius: 999px; padding: 6px 14px; cursor: pointer;
   background: var(--card); color: var(--ink); font: inherit; font-size: 0.92rem;
 }
-.app .choice label:has(:checked) { border-color: var(--accent); background: var(--tint); font-weight: 600; }
-.app .choice label:has(:focus-visible) { outline: 3px solid var(--accent); outline-offset: 2px; }
-.app .choice input {
+.ours .choice label:has(:checked) { border-color: var(--accent); background: var(--tint); font-weight: 600; }
+.ours .choice label:has(:focus-visible) { outline: 3px solid var(--accent); outline-offset: 2px; }
+.ours .choice input {
   appearance: none; width: 1em; height: 1em; margin: 0 8px 0 0; vertical-align: -0.1em; border-radius: 50%;
   border: 2px solid var(--soft); background: var(--card);
 }
-.app .choice input:checked { border: 5px solid var(--accent); }
-.app .example:hover, .app .choice label:hover { border-color: var(--accent); }
-.app .verdict { display: flex; gap: 18px; align-items: center; }
-.app .verdict .glass { flex: none; }
-.app .grade { font-size: 3.9rem; font-weight: 750; line-height: 1; letter-spacing: -0.03em; }
-.app .grade small { font-size: 1rem; font-weight: 500; letter-spacing: 0; color: var(--soft); }
-.app .chances td, .app .chances th, .app .effects td, .app .effects th { border: 0; padding: 3px 6px; }
-.app .chances .bar { width: 100%; padding: 3px 4px; }
-.app .chances .bar div {
+.ours .choice input:checked { border: 5px solid var(--accent); }
+.ours .example:hover, .ours .choice label:hover { border-color: var(--accent); }
+.ours .verdict { display: flex; gap: 18px; align-items: center; }
+.ours .verdict .glass { flex: none; }
+.ours .grade { font-size: 3.9rem; font-weight: 750; line-height: 1; letter-spacing: -0.03em; }
+.ours .grade small { font-size: 1rem; font-weight: 500; letter-spacing: 0; color: var(--soft); }
+.ours .chances td, .ours .chances th, .ours .effects td, .ours .effects th { border: 0; padding: 3px 6px; }
+.ours .chances .bar { width: 100%; padding: 3px 4px; }
+.ours .chances .bar div {
   height: 14px; min-width: 1px; border-radius: 4px; background: var(--glass); transition: width 0.35s;
 }
-.app .chances .inside .bar div { background: var(--mark); }
-.app .chances .chosen th, .app .chances .chosen td { font-weight: 750; }
-.app .red-wine { --mark: var(--wine); } .app .white-wine { --mark: var(--gold); }
-.app .effects .bar { width: 30%; position: relative; min-width: 90px; }
-.app .effects .bar::before {
+.ours .chances .inside .bar div { background: var(--mark); }
+.ours .chances .chosen th, .ours .chances .chosen td { font-weight: 750; }
+.ours .red-wine { --mark: var(--wine); } .ours .white-wine { --mark: var(--gold); }
+.ours .effects .bar { width: 30%; position: relative; min-width: 90px; }
+.ours .effects .bar::before {
   content: ""; position: absolute; left: 50%; top: 0; bottom: 0; border-left: 1px solid var(--glass);
 }
-.app .effects .bar div { position: relative; height: 12px; border-radius: 3px; transition: all 0.35s; }
-.app .effects .up div { margin-left: 50%; background: var(--up); }
-.app .effects .down div { background: var(--down); }
-.app .id { white-space: nowrap; }
-.app .dock { display: none; }
+.ours .effects .bar div { position: relative; height: 12px; border-radius: 3px; transition: all 0.35s; }
+.ours .effects .up div { margin-left: 50%; background: var(--up); }
+.ours .effects .down div { background: var(--down); }
+.ours .id { white-space: nowrap; }
+.ours .dock { display: none; }
 .gradio-container .sticky { position: sticky; top: 12px; align-self: flex-start; }
 @media (max-width: 900px) {
-  .app .groups { columns: 1; }
+  .ours .groups { columns: 1; }
   .gradio-container .sticky { position: static; }
 }
 @media (max-width: 768px) {
-  .app .dock {
+  .ours .dock {
     display: flex; align-items: center; gap: 12px; position: fixed; left: 10px; right: 10px; bottom: 10px;
     z-index: 20; margin: 0; padding: 8px 16px; background: var(--card); border: 1px solid var(--line);
     border-radius: 16px; box-shadow: 0 6px 24px rgba(0, 0, 0, 0.25);
   }
-  .app .dock b { font-size: 1.6rem; line-height: 1; }
+  .ours .dock b { font-size: 1.6rem; line-height: 1; }
   .gradio-container { padding-bottom: 84px !important; }
 }
 """
