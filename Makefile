@@ -24,5 +24,11 @@ test: .venv/tested  ## install, then lint and run every test
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-test.txt
 	@touch $@
 
+apps: .venv/installed  ## open the predictor (port 7860) and the monitor (7861) on the local Hopsworks
+	@$(BIN)/python -m hopsworks_local exec --project wine -- sh -c ' \
+		trap "kill 0" INT TERM; \
+		(cd apps/predictor && GRADIO_SERVER_PORT=7860 exec ../../$(BIN)/python app.py) & \
+		(cd apps/monitor && GRADIO_SERVER_PORT=7861 exec ../../$(BIN)/python app.py) & wait'
+
 clean:  ## remove the environment and everything the pipeline made, the local Hopsworks' data too
 	rm -rf .venv .hopsworks reports model_finder_results
