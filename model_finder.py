@@ -19,6 +19,7 @@ import contextlib
 import itertools
 import json
 import shutil
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -111,7 +112,10 @@ def chosen(quick, only):
 def on_cluster(scheduler):
     """Inside, joblib's work goes to a Dask cluster, if there is one; else to processes here."""
     if not scheduler:
-        yield
+        # Ctrl-C reaches the worker processes too; only this one shall answer it
+        ignore = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
+        with joblib.parallel_config("loky", **ignore):
+            yield
         return
     try:
         from dask.distributed import Client
