@@ -62,6 +62,7 @@ def main(quick, only, budget, jobs, resume, scheduler, as_original):
     candidates = chosen(quick, only)
     project = connect()
     wines = features.read_wines(project.get_feature_store())
+    candidates = bearable(candidates, len(wines))
     wines = wines[wines["split"] == "train"].reset_index(drop=True)
     truth = wines["quality"].to_numpy()
     fold_numbers = folds(wines, repeats=1 if quick else REPEATS)
@@ -106,6 +107,16 @@ def chosen(quick, only):
         names = ", ".join(candidate.name for candidate in CANDIDATES)
         raise BadInput(f"no candidate {min(unknown)!r}; there are: {names}")
     return [c for c in CANDIDATES if (c.name in only if only else c.quick or not quick)]
+
+
+def bearable(candidates, wines):
+    """The candidates that can learn from so many wines; says which are left out."""
+    left_out = [candidate.name for candidate in candidates if wines > candidate.most_wines]
+    if left_out:
+        print(f"left out, for {wines:,} wines are too many for them: {', '.join(left_out)}")
+    if len(left_out) == len(candidates):
+        raise BadInput("no candidate is left: ask for others with --only")
+    return [candidate for candidate in candidates if wines <= candidate.most_wines]
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ or class probabilities out. To add a model, add a row to ``CANDIDATES``. Setting
 with the training part alone; ``benchmarks/`` measures what they are worth.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,6 +36,7 @@ from wine.columns import NAMES, TYPES
 from wine.errors import BadInput
 
 SEED = 2009
+MOST_FOR_KERNELS = 10_000  # wines: a kernel's memory and time grow with the square and more
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Candidate:
     that SMOTE runs inside its training fold; ``servable`` that its pickle needs no class of
     this repository; ``averageable`` that its expected grade can enter an average (a regressor
     on the wines as they are); ``members`` names the candidates it averages; ``quick`` that
-    ``--quick`` compares it too.
+    ``--quick`` compares it too. ``most_wines`` is how many it can learn from at a bearable cost.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Candidate:
     servable: bool = True
     averageable: bool = False
     members: tuple[str, ...] = ()
+    most_wines: float = math.inf
 
 
 def encode():
@@ -185,6 +188,7 @@ def average(*members):
         ),
         sum(part.complexity for part in parts),
         members=members,
+        most_wines=min(part.most_wines for part in parts),
     )
 
 
@@ -200,8 +204,9 @@ CANDIDATES = (
         "support vectors",
         lambda: make_pipeline(StandardScaler(), SVR(C=1.5, gamma=0.2, epsilon=0.3)),
         2,
+        most_wines=MOST_FOR_KERNELS,
     ),
-    _model("kernel ridge", kernel_ridge, 2, quick=True),
+    _model("kernel ridge", kernel_ridge, 2, quick=True, most_wines=MOST_FOR_KERNELS),
     _model("random forest", random_forest, 2),
     _model("extra trees", extra_trees, 2, quick=True),
     _model(

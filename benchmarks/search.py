@@ -1,0 +1,86 @@
+"""Our search beside the original's: wall time, and what each one's winner is honestly worth.
+
+    make pipeline                      puts the wines in the local Hopsworks
+    python -m benchmarks.search        about a quarter of an hour, nearly all of it the original's
+
+Runs model_finder.py with --quick, in full and with --original, each as a process of its own from
+start to end on the same wines and the same two cores, with nothing kept from earlier runs. Both
+winners are scored under protocol P1 on the training part. Writes results/search.{json,md}, and
+results/finder/ with what the full search found.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks import common
+
+ROOT = Path(__file__).resolve().parents[1]
+SEARCHES = {  # name: (options, the file that names its winner)
+    "ours, quick": (("--quick",), "best.json"),
+    "ours": ((), "best.json"),
+    "the original's": (("--original",), "original.json"),
+}
+
+
+def main():
+    """Run the three searches one after the other."""
+    data = Path(os.environ.get("HOPSWORKS_LOCAL_ROOT") or ROOT / ".hopsworks").resolve()
+    if not data.is_dir():
+        sys.exit("error: no local Hopsworks here: run `make pipeline` first")
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [search(name, data, Path(folder)) for name in SEARCHES]
+    original = next(row for row in rows if row["search"] == "the original's")
+    for row in rows:
+        row["times_faster_than_the_original"] = original["seconds"] / row["seconds"]
+    table = pd.DataFrame(
+        {
+            "search": row["search"],
+            "winner": row["winner"],
+            "seconds": f"{row['seconds']:.0f}",
+            "its own score": "" if row["own_score"] is None else f"{row['own_score']:.3f}",
+            "QWK under P1": f"{row['qwk']:.3f} ± {row['se']['qwk']:.3f}",
+            "accuracy": f"{row['accuracy']:.3f}",
+            "RMSE": f"{row['rmse']:.3f}",
+        }
+        for row in rows
+    )
+    common.keep("search", {"machine": common.machine(), "searches": rows}, table)
+
+
+def search(name, data, folder):
+    """One search in a new folder: its wall time, and its winner's metrics under P1."""
+    options, file = SEARCHES[name]
+    here = folder / name.replace(" ", "_")
+    shutil.copytree(data, here / "hopsworks")
+    env = os.environ | {"HOPSWORKS_LOCAL_ROOT": str(here / "hopsworks")}
+    started = time.perf_counter()
+    subprocess.run(
+        [sys.executable, ROOT / "model_finder.py", *options], cwd=here, env=env, check=True
+    )
+    seconds = time.perf_counter() - started
+    found = here / "model_finder_results"
+    if name == "ours":
+        for result in found.glob("*.*"):
+            shutil.copy(result, common.RESULTS / "finder")
+    result = json.loads((found / file).read_text())
+    winner = result.get("honest", result)
+    return {
+        "search": name,
+        "winner": winner["name"],
+        "seconds": round(seconds, 1),
+        "own_score": result["rows"][0]["score"] if "honest" in result else None,
+        **{metric: winner[metric] for metric in ("qwk", "accuracy", "within_one", "rmse", "r2")},
+        "se": winner["se"],
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
