@@ -1,0 +1,222 @@
+"""A browser, a local Hopsworks after a real pipeline run, and both apps, running, on it."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+import hopsworks_local
+
+START_SECONDS = 60
+PHONE = {"width": 390, "height": 844}
+QUIET = (  # without these, Chromium asks its maker's hosts for this and that
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@dataclass(frozen=True)
+class App:
+    """A running app: its address, its process (a group of its own) and what it printed."""
+
+    url: str
+    process: subprocess.Popen
+    log: Path
+
+    @property
+    def output(self):
+        """What the app has printed until now, both streams."""
+        return self.log.read_text()
+
+    def wait(self):
+        """Return when the app answers; AssertionError shows what it said when it does not."""
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            assert self.process.poll() is None, f"the app ended:\n{self.output}"
+            try:
+                requests.get(self.url, timeout=5).raise_for_status()
+                return self
+            except requests.ConnectionError:
+                time.sleep(0.1)
+        raise AssertionError(f"no answer within {START_SECONDS} s:\n{self.output}")
+
+    def stop(self):
+        """End the app and whatever it started; returns its exit code."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def start_app(empty_pipeline, tmp_path_factory):
+    """Starts apps: ``start_app("predictor", HOPSWORKS_HOST=...)`` returns an App at once, which
+    may not answer yet (``wait``); all are ended with the session.
+
+    ``name`` is the app's folder in the project, which is copied, since a Space is no more than
+    that, or any folder with an app.py. Variables are added to those of the machine; REFRESH_SECONDS
+    is 2 unless given. Each app keeps its files in a folder of its own.
+    """
+    started = []
+
+    def start(name, **variables):
+        folder = tmp_path_factory.mktemp(Path(name).name)
+        shutil.copytree(empty_pipeline.root / "apps" / name, folder / "app")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        env = {k: v for k, v in empty_pipeline.env.items() if not k.startswith("GRADIO_")}
+        env |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "files")}
+        env |= {"REFRESH_SECONDS": "2", "PYTHONUNBUFFERED": "1"} | variables
+        # each program needs a folder for certificates of its own, and the apps make one
+        env.pop("HOPSWORKS_CERT_FOLDER", None)
+        with open(folder / "log", "w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "app.py"],
+                cwd=folder / "app",
+                env=env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        started.append(App(f"http://127.0.0.1:{port}", process, folder / "log"))
+        return started[-1]
+
+    yield start
+    for app in started:
+        app.stop()
+
+
+@pytest.fixture(scope="session")
+def wine_store(pipeline_root, tmp_path_factory):
+    """The pipeline with a copy of its local Hopsworks, which the apps' tests may add to."""
+    return pipeline_root.copy(tmp_path_factory.mktemp("apps") / "hopsworks")
+
+
+@pytest.fixture(scope="session")
+def hopsworks(wine_store):
+    """The local Hopsworks that both apps read: a hopsworks_local.Server of ``wine_store``."""
+    with hopsworks_local.start(wine_store.store, "wine") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def apps(start_app, hopsworks):
+    """Both apps on the local Hopsworks, as a dict of App by name, answering."""
+    started = {name: start_app(name, **hopsworks.env) for name in ("predictor", "monitor")}
+    return {name: app.wait() for name, app in started.items()}
+
+
+@pytest.fixture(scope="session")
+def predictor(apps):
+    """The running predictor, an App."""
+    return apps["predictor"]
+
+
+@pytest.fixture(scope="session")
+def monitor(apps):
+    """The running monitor, an App."""
+    return apps["monitor"]
+
+
+# not for the whole session: while it lives, no other test of the process could use asyncio
+@pytest.fixture(scope="package")
+def browser():
+    """Chromium without a window: the machine's own, or one that is installed now."""
+    executable = _chromium()
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=executable, args=[*QUIET])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens pages: ``open_page(url, viewport=PHONE, color_scheme="dark")``; the options are those
+    of a browser context. In the end no page may have said an error or a warning on its console,
+    have failed, or have asked another host for anything, unless it matches ``expected``, a
+    regular expression.
+    """
+    contexts, troubles = [], []
+
+    def open_page(url, *, expected=None, **options):
+        context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | options)
+        contexts.append(context)
+
+        def trouble(text):
+            if not (expected and re.search(expected, text)):
+                troubles.append(text)
+
+        def on_console(message):
+            if message.type in ("error", "warning"):
+                trouble(f"console {message.type}: {message.text} ({message.location['url']})")
+
+        def on_request(request):
+            if urlsplit(request.url).scheme not in ("data", "blob") and not _is_here(request.url):
+                trouble(f"request to another host: {request.url}")
+
+        context.on("console", on_console)
+        context.on("weberror", lambda error: trouble(f"page error: {error.error}"))
+        context.on("request", on_request)
+        page = context.new_page()
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not troubles, "\n".join(troubles)
+
+
+def assert_accessible(page):
+    """No finding of axe-core that it calls serious or critical."""
+    found = Axe().run(page).response["violations"]
+    told = [
+        f"{finding['impact']}: {finding['help']} ({finding['id']})\n    {node['html'][:200]}\n    "
+        + node["failureSummary"].replace("\n", "\n    ")
+        for finding in found
+        if finding["impact"] in ("serious", "critical")
+        for node in finding["nodes"]
+    ]
+    assert not told, f"{page.url} has {len(told)} serious findings\n" + "\n".join(told)
+
+
+def assert_fits(page):
+    """The page is no wider than its window: nothing to scroll sideways."""
+    width = page.viewport_size["width"]
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    beyond = page.evaluate(
+        """(width) => [...document.querySelectorAll("body *")]
+          .filter(e => e.getBoundingClientRect().right > width + 1).map(e => e.outerHTML.slice(0, 120))""",
+        width,
+    )
+    assert wide <= width, f"{wide} px wide in a window of {width} px: {beyond}"
+
+
+def _is_here(url):
+    return urlsplit(url).hostname == "127.0.0.1"
+
+
+def _chromium():
+    """The path of a browser of the machine; None stands for playwright's own, installed."""
+
+    def on_path():
+        return shutil.which("chromium") or shutil.which("google-chrome")
+
+    if not on_path() and shutil.which("apt-get") and os.geteuid() == 0:
+        subprocess.run(["apt-get", "update", "-q"], check=False)
+        subprocess.run(["apt-get", "install", "-q", "-y", "chromium"], check=False)
+    if not on_path():
+        subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
+    return on_path()
