@@ -13,6 +13,7 @@ import functools
 import io
 import logging
 import os
+import re
 import tempfile
 import threading
 import warnings
@@ -32,8 +33,8 @@ def connect():
 
     With ``HOPSWORKS_API_KEY`` (and ``HOPSWORKS_HOST``, ``_PORT``, ``_PROJECT`` as needed) a
     cluster; without, ``hopsworks_local`` is started as a child process that ends with this one.
-    Raises BadInput when the key or the project is refused, and never falls back to local then;
-    WineError when the host cannot be reached within the patience.
+    Raises BadInput when a variable is wrong or the key or project refused, and never falls back to
+    local then; WineError when the host cannot be reached within the patience.
     """
     # before the client's import, which would otherwise set the root logger to INFO and draw bars
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
@@ -41,6 +42,7 @@ def connect():
     for name in [name for name in os.environ if name.startswith("HOPSWORKS_")]:
         if not os.environ[name]:
             del os.environ[name]
+    _check_variables()
     import hopsworks
     import hsfs  # noqa: F401 - the client would import it later, and undo the filters below
 
@@ -159,14 +161,14 @@ def _within(seconds, function, *args, **kwargs):
 def _settings():
     """Arguments for ``hopsworks.login`` and a name for where they lead."""
     key, host = os.environ.get("HOPSWORKS_API_KEY"), os.environ.get("HOPSWORKS_HOST")
-    # the client's own certificate folder is shared by all processes, and emptied by each at exit
-    certificates = os.environ.get("HOPSWORKS_CERT_FOLDER") or _own_folder()
-    port = os.environ.get("HOPSWORKS_PORT", "443")
-    if not (port.isdecimal() and 0 < int(port) < 65536):
-        raise BadInput(f"HOPSWORKS_PORT is {port!r}: give a number from 1 to 65535")
+    settings = {
+        # the client's own certificate folder is shared by all, and emptied by each at its end
+        "cert_folder": os.environ.get("HOPSWORKS_CERT_FOLDER") or _own_folder(),
+        "engine": "python",  # everything here is pandas; an installed pyspark would be taken
+    }
     if key:
         host = host or PUBLIC_HOST
-        return {"host": host, "api_key_value": key, "cert_folder": certificates}, host
+        return settings | {"host": host, "api_key_value": key}, host
     if host:
         raise BadInput(
             f"HOPSWORKS_HOST is {host} but HOPSWORKS_API_KEY is not set: "
@@ -175,21 +177,63 @@ def _settings():
     server = _local_server()
     for name in ("NO_PROXY", "no_proxy"):  # or a proxy for HTTPS is asked even for 127.0.0.1
         os.environ[name] = server.env[name]
-    settings = {
+    settings |= {
         "host": server.env["HOPSWORKS_HOST"],
         "port": int(server.env["HOPSWORKS_PORT"]),
         "project": server.env["HOPSWORKS_PROJECT"],
         "api_key_value": server.env["HOPSWORKS_API_KEY"],
-        "cert_folder": certificates,
     }
     return settings, "local, no account needed"
+
+
+def _check_variables():
+    """Raises BadInput for the first variable that cannot be right, before anything is done."""
+    patience()
+    streams()
+    port = os.environ.get("HOPSWORKS_PORT", "443")
+    if not (port.isdecimal() and 0 < int(port) < 65536):
+        raise BadInput(f"HOPSWORKS_PORT is {port!r}: give a number from 1 to 65535")
+    host = os.environ.get("HOPSWORKS_HOST", PUBLIC_HOST)
+    if not re.fullmatch(r"[\w.-]+", host):
+        raise BadInput(f"HOPSWORKS_HOST is {host!r}: give the host's name alone, as {PUBLIC_HOST}")
+    if not re.fullmatch(r"[!-~]*", os.environ.get("HOPSWORKS_API_KEY", "")):  # never shown
+        raise BadInput(
+            "HOPSWORKS_API_KEY has a space, a line end or a letter in it that no key has: copy it anew"
+        )
+    verify = os.environ.get("HOPSWORKS_HOSTNAME_VERIFICATION", "false")
+    if verify.lower() not in ("true", "1", "y", "yes", "false", "0", "n", "no"):
+        # the client would take it for no, and trust whoever answers
+        raise BadInput(f"HOPSWORKS_HOSTNAME_VERIFICATION is {verify!r}: give true or false")
+    trusted = os.environ.get("HOPSWORKS_TRUST_STORE_PATH")
+    if trusted and not os.path.exists(trusted):
+        raise BadInput(f"HOPSWORKS_TRUST_STORE_PATH is {trusted!r}: there is no such file")
+    certificates = os.environ.get("HOPSWORKS_CERT_FOLDER")
+    if certificates:
+        try:
+            os.makedirs(certificates, exist_ok=True)
+        except OSError as error:
+            raise BadInput(
+                f"HOPSWORKS_CERT_FOLDER is {certificates!r}: {error.strerror}; "
+                "give a folder that can be written"
+            ) from error
+
+
+def streams():
+    """True to write through Kafka, for clusters whose file system is not reachable from here."""
+    text = os.environ.get("HOPSWORKS_STREAM") or "0"
+    if text not in ("0", "1"):
+        raise BadInput(f"HOPSWORKS_STREAM is {text!r}: give 1 to write through Kafka, or 0")
+    return text == "1"
 
 
 @functools.cache
 def _local_server():
     import hopsworks_local
 
-    return hopsworks_local.start(project="wine")
+    try:
+        return hopsworks_local.start(project="wine")
+    except RuntimeError as error:  # a damaged data folder, or none that can be used
+        raise WineError(f"{error}; HOPSWORKS_LOCAL_ROOT can name another folder") from error
 
 
 @functools.cache

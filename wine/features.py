@@ -4,13 +4,12 @@ All groups are offline, in Delta, version 1. Hopsworks upserts by primary key an
 and both come from the data, never from the clock: writing anything twice changes nothing.
 """
 
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from wine.connection import call
-from wine.errors import BadInput, WineError
+from wine.connection import call, streams
+from wine.errors import WineError
 
 VERSION = 1
 
@@ -65,7 +64,7 @@ def write(store, group, frame):
         event_time=group.event_time,
         online_enabled=False,
         time_travel_format="DELTA",
-        stream=_stream(),
+        stream=streams(),
     )
     times = frame.select_dtypes("datetime").columns  # Delta keeps microseconds
     frame = frame.astype(dict.fromkeys(times, "datetime64[us]"))
@@ -172,11 +171,3 @@ def download_text(project, path):
     with tempfile.TemporaryDirectory() as folder:
         local = call(project.get_dataset_api().download, path, folder, overwrite=True)
         return Path(local).read_text()
-
-
-def _stream():
-    """True to write through Kafka, for clusters whose file system is not reachable from here."""
-    text = os.environ.get("HOPSWORKS_STREAM", "0")
-    if text not in ("0", "1"):
-        raise BadInput(f"HOPSWORKS_STREAM is {text!r}: give 1 to write through Kafka, or 0")
-    return text == "1"
