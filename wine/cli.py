@@ -15,6 +15,7 @@ def run(command):
     given is wrong, 130 stopped with Ctrl-C. A traceback is a bug of ours.
     """
     try:
+        summary.check()
         sys.exit(command(standalone_mode=False) or 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)

@@ -6,6 +6,19 @@ Anywhere else the variable is not set, and nothing is written.
 import os
 
 from wine.columns import GRADES, MEASUREMENTS
+from wine.errors import BadInput
+
+
+def check():
+    """Raises BadInput, before anything is done, when there is a page but it cannot be written."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    try:
+        add()
+    except OSError as error:
+        del os.environ["GITHUB_STEP_SUMMARY"]  # or telling of it would fail as well
+        raise BadInput(
+            f"GITHUB_STEP_SUMMARY is {path!r}: {error.strerror}; give a file that can be written"
+        ) from error
 
 
 def add(*paragraphs):
