@@ -37,6 +37,8 @@ def notebook(name):
 @click.option("--full", is_flag=True, help="Search all candidates (about two minutes more).")
 def main(full):
     """Run the stages; stop at the first that fails, with the end of what it said."""
+    dataset.read()  # wrong files and a wrong key are told at once, not by a stage's traceback
+    project = connect()
     REPORTS.mkdir(exist_ok=True)
     stages = {
         "initialize.ipynb": notebook("initialize.ipynb"),
@@ -58,7 +60,7 @@ def main(full):
         if code:
             tail = "\n".join(log.read_text().splitlines()[-12:])
             raise WineError(f"{stage} ended with {code}; the end of {log}:\n{tail}")
-    summary = summarise(connect())
+    summary = summarise(project)
     summary["seconds"] = round(time.monotonic() - began, 1)
     (REPORTS / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     show(summary)
