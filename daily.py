@@ -33,17 +33,23 @@ FIRST_DAY = datetime.date(2000, 1, 1)
 @click.option(
     "--date",
     envvar="WINE_DATE",
+    show_envvar=True,
     type=click.DateTime(["%Y-%m-%d"]),
     help="The last day to make; default today (UTC).",
 )
 @click.option(
     "--days",
     envvar="WINE_DAYS",
+    show_envvar=True,
     type=click.IntRange(1, MOST_DAYS),
     help="How many days up to then; default: the days missed since the last wine.",
 )
 @click.option(
-    "--dry-run", envvar="WINE_DRY_RUN", is_flag=True, help="Show the wines, save nothing."
+    "--dry-run",
+    envvar="WINE_DRY_RUN",
+    show_envvar=True,
+    is_flag=True,
+    help="Show the wines, save nothing.",
 )
 def main(date, days, dry_run):
     today = datetime.datetime.now(datetime.UTC).date()

@@ -30,7 +30,11 @@ RECENT_DAYS = 45  # how far back the picture of the latest wines may reach
 @click.command(help=__doc__)
 @click.option("--recount", is_flag=True, help="Count all predictions again.")
 @click.option(
-    "--dry-run", envvar="WINE_DRY_RUN", is_flag=True, help="Show the predictions, save nothing."
+    "--dry-run",
+    envvar="WINE_DRY_RUN",
+    show_envvar=True,
+    is_flag=True,
+    help="Show the predictions, save nothing.",
 )
 def main(recount, dry_run):
     today = datetime.datetime.now(datetime.UTC).date()
