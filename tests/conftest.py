@@ -1,16 +1,20 @@
 """What the test files share: the real wines, and one run of the whole pipeline."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from unittest.mock import patch  # for the environment only; the client is never replaced
 
 import numpy as np
 import pytest
 
-from wine import dataset
+import hopsworks_local
+from wine import dataset, features
+from wine.connection import connect
 from wine.split import locked_part
 
 REPOSITORY = Path(__file__).parent.parent
@@ -77,19 +81,19 @@ class Pipeline:
         done = self.stages[name] = self.run(*command)
         assert done.returncode == code, f"{name} ended with {done.returncode}:\n{done.stderr}"
 
+    @staticmethod
+    def notebook(name):
+        """The command that runs a notebook from top to bottom and keeps it, executed, as HTML."""
+        return (
+            *("-m", "nbconvert", "--execute", "--to", "html", name),
+            *("--output-dir", "reports", "--KernelManager.transport=ipc"),
+        )
+
     def copy(self, folder):
         """The same project with a copy of the local Hopsworks in ``folder``, to be spoilt."""
         shutil.copytree(self.store, folder)
         env = self.env | {"HOPSWORKS_LOCAL_ROOT": str(folder)}
         return replace(self, store=Path(folder), env=env)
-
-
-def notebook(name):
-    """The command that runs a notebook from top to bottom and keeps it, executed, as HTML."""
-    return (
-        *("-m", "nbconvert", "--execute", "--to", "html", name),
-        *("--output-dir", "reports", "--KernelManager.transport=ipc"),
-    )
 
 
 @pytest.fixture(scope="session")
@@ -133,10 +137,93 @@ def pipeline_root(empty_pipeline, tmp_path_factory):
         stages={},
     )
     pipeline.stage("daily.py too early", "daily.py", code=1)
-    pipeline.stage("initialize.ipynb", *notebook("initialize.ipynb"))
+    pipeline.stage("initialize.ipynb", *pipeline.notebook("initialize.ipynb"))
     pipeline.stage("daily.py", "daily.py")
     pipeline.stage("inference.py too early", "inference.py", code=1)
     pipeline.stage("model_finder.py", "model_finder.py", "--quick")
-    pipeline.stage("train.ipynb", *notebook("train.ipynb"))
+    pipeline.stage("train.ipynb", *pipeline.notebook("train.ipynb"))
     pipeline.stage("inference.py", "inference.py")
+    return pipeline
+
+
+class Reader:
+    """Reads what a pipeline left in its Hopsworks, through the client and a server of its own."""
+
+    def __init__(self, project):
+        self.project, self.store = project, project.get_feature_store()
+
+    def rows(self):
+        """How many rows every feature group has; one that is not there has none."""
+        groups = (features.WINE, features.BALANCED, features.DAILY, features.PREDICTION)
+        return {
+            group.name: len(features.read(self.store, group))
+            for group in groups
+            if features.find(self.store, group)
+        }
+
+    def read(self, group):
+        return features.read(self.store, group)
+
+    def tally(self):
+        """The monitor's counts of all predictions, as published."""
+        return json.loads(features.download_text(self.project, "Resources/images/tally.json"))
+
+
+@pytest.fixture
+def reader():
+    """Opens a pipeline's Hopsworks for reading; closed when the test ends."""
+    import hopsworks
+
+    servers = []
+
+    def read(pipeline):
+        server = hopsworks_local.start(pipeline.store, "wine")
+        servers.append(server)
+        with patch.dict(os.environ, server.env):
+            return Reader(connect())
+
+    yield read
+    if servers:
+        hopsworks.logout()
+    for server in servers:
+        server.stop()
+
+
+class Proven:
+    """The rows that a module's tests have proven, for the table in docs/ that they generate."""
+
+    def __init__(self, module):
+        self.module, self.rows = module, []
+
+    def row(self, *cells):
+        """Add a row. A cell may hold anything but a line end."""
+        self.rows.append(cells)
+
+    def compare(self, page, introduction, headers):
+        """The committed page must say just this; WRITE_TABLES=1 writes it instead."""
+        lines = [headers, ["---"] * len(headers), *self.rows]
+        table = "".join(
+            "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n"
+            for line in lines
+        )
+        path, text = REPOSITORY / "docs" / page, f"{introduction}\n{table}"
+        if os.environ.get("WRITE_TABLES"):
+            path.write_text(text)
+        assert path.is_file() and path.read_text() == text, (  # noqa: PT018 - one reason
+            f"docs/{page} is not what these tests prove. When all of them pass:\n"
+            f"  WRITE_TABLES=1 python -m pytest {self.module}"
+        )
+
+
+@pytest.fixture(scope="module")
+def proven(request):
+    """Collects the rows of a module's table, in the order in which its tests run."""
+    return Proven(request.path.relative_to(REPOSITORY))
+
+
+@pytest.fixture
+def young(empty_pipeline, wines, reader, tmp_path):
+    """A pipeline whose wines are uploaded and whose days are yet to come."""
+    pipeline = empty_pipeline.copy(tmp_path / "young")
+    features.write(reader(pipeline).store, features.WINE, wines)
     return pipeline

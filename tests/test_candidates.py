@@ -91,6 +91,12 @@ def test_an_average_is_the_mean_of_its_members(sixty):
         average("ridge", "no such model")
 
 
+def test_an_average_learns_from_no_more_wines_than_its_members_can():
+    assert BY_NAME["kernel ridge"].most_wines == 10_000
+    assert average("kernel ridge", "xgboost").most_wines == 10_000
+    assert average("extra trees", "xgboost").most_wines == np.inf
+
+
 def test_a_leaderboard_row_leads_back_to_its_candidate():
     assert from_result({"name": "ridge", "members": []}) is BY_NAME["ridge"]
     team = from_result({"name": "ridge + extra trees", "members": ["ridge", "extra trees"]})
@@ -119,7 +125,8 @@ def test_ordinal_steps_of_two_grades_are_the_binary_model(sixty):
     assert np.allclose(ordinal.predict_proba(x), binary.fit(x, two["quality"] > 5).predict_proba(x))
 
 
-GOOD = [c for c in CANDIDATES if c.quick and c.complexity]
+PICKED = average("kernel ridge", "xgboost")  # what the finder chooses on this data
+GOOD = [c for c in CANDIDATES if c.quick and c.complexity] + [PICKED]
 
 
 @pytest.fixture(scope="module", params=GOOD, ids=lambda candidate: candidate.name)

@@ -96,6 +96,25 @@ def test_cut_points_never_come_from_the_fold_they_serve(truth, expected, fold_nu
     assert (serve(lied, expected[1:], fold_numbers[1:])[0, held] == served[1, held]).all()
 
 
+@pytest.mark.parametrize("name", ["ridge", "kernel ridge"])
+def test_cut_points_from_nested_folds_say_the_same(train, truth, fold_numbers, name):
+    """The strictest way: cut points from folds within the training fold, nothing else seen.
+
+    ``serve`` takes them from the other folds' predictions instead, whose models did see the
+    fold served. Were that a leak, it would score better than this.
+    """
+    expected = out_of_fold(BY_NAME[name].make, train, fold_numbers[:1])
+    nested = np.empty(len(train), dtype=int)
+    for fold in range(5):
+        held = fold_numbers[0] == fold
+        inner = train[~held].reset_index(drop=True)
+        inner_folds = folds(inner, repeats=1)
+        inner_expected = out_of_fold(BY_NAME[name].make, inner, inner_folds)
+        nested[held] = decode(expected[0, held], learn_cuts(truth[~held], inner_expected[0]))
+    strict = score(truth, nested)["qwk"]
+    assert score(truth, serve(truth, expected, fold_numbers[:1])[0])["qwk"] < strict + 0.01
+
+
 def test_probabilities_and_sets_never_come_from_the_fold_they_serve(truth, expected, fold_numbers):
     once, held = fold_numbers[:1], fold_numbers[0] == 0
     lied = np.where(held, 9, truth)

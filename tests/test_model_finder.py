@@ -51,6 +51,18 @@ def test_the_candidates_asked_for_are_chosen_and_unknown_ones_refused():
         model_finder.chosen(False, ("ridge", "oracle"))
 
 
+def test_candidates_that_cannot_learn_from_so_many_wines_are_left_out_aloud(capsys):
+    few = model_finder.chosen(False, ("ridge", "kernel ridge", "support vectors"))
+    assert model_finder.bearable(few, 10_000) == few
+    assert capsys.readouterr().out == ""
+    assert [c.name for c in model_finder.bearable(few, 10_001)] == ["ridge"]
+    assert "10,001 wines are too many for them: support vectors, kernel ridge" in (
+        capsys.readouterr().out
+    )
+    with pytest.raises(BadInput, match="no candidate is left"):
+        model_finder.bearable(few[1:], 10_001)
+
+
 @pytest.fixture
 def find(pipeline_root, tmp_path):
     """Starts the finder in a folder of its own, on a copy of the pipeline's Hopsworks."""
@@ -137,3 +149,24 @@ def test_the_leaderboard_is_whole_and_the_best_is_one_of_its_rows(pipeline_root)
         assert all(np.isfinite([r[metric], r["se"][metric]]).all() for r in rows)
     dummy = next(r for r in rows if r["name"] == "dummy")
     assert dummy["qwk"] == pytest.approx(0, abs=0.001)
+
+
+def test_a_budget_that_is_used_up_leaves_the_rest_unfinished_and_picks_from_what_is_done(
+    find, tmp_path
+):
+    # one job, in the table's order: dummy and ridge take no time, what follows does
+    stdout, _ = finished(find("budget", "--quick", "--jobs", "1", "--budget", "1"))
+    assert "the budget of 1 s is used up" in stdout
+    assert "xgboost" in board(tmp_path / "budget")["unfinished"]
+    assert (tmp_path / "budget" / "model_finder_results" / "best.json").exists()
+
+
+def test_the_originals_search_praises_what_is_worth_little_under_p1(find, tmp_path):
+    stdout, _ = finished(find("original", "--original", "--budget", "0.1", "--quick"))
+    result = json.loads((tmp_path / "original/model_finder_results/original.json").read_text())
+    assert (result["families"], result["of"]) == (1, 12)
+    (row,) = result["rows"]
+    assert row["name"] == result["honest"]["name"] == "linear regression"
+    assert row["score"] > 0.4
+    assert result["honest"]["r2"] < 0, "SMOTE pulls its grades to the middle of the scale"
+    assert f"{row['score']:.3f} by its own score" in stdout

@@ -2,75 +2,20 @@
 
 import datetime
 import json
-import os
 from pathlib import Path
-from unittest.mock import patch  # for the environment only; the client is never replaced
 
 import numpy as np
 import pandas as pd
 import pytest
 
-import hopsworks_local
 from wine import features, model
 from wine.balance import balance
 from wine.columns import FEATURES, GRADES, MEASUREMENTS
-from wine.connection import connect
 from wine.generator import generate
 from wine.metrics import confusion, score
 
 IMAGES = "Resources/images"
 TODAY = datetime.datetime.now(datetime.UTC).date()
-
-
-class Reader:
-    """Reads what a pipeline left in its Hopsworks, through the client and a server of its own."""
-
-    def __init__(self, project):
-        self.project, self.store = project, project.get_feature_store()
-
-    def rows(self):
-        """How many rows every feature group has; one that is not there has none."""
-        groups = (features.WINE, features.BALANCED, features.DAILY, features.PREDICTION)
-        return {
-            group.name: len(features.read(self.store, group))
-            for group in groups
-            if features.find(self.store, group)
-        }
-
-    def read(self, group):
-        return features.read(self.store, group)
-
-    def tally(self):
-        """The monitor's counts of all predictions, as published."""
-        return json.loads(features.download_text(self.project, f"{IMAGES}/tally.json"))
-
-
-@pytest.fixture
-def reader():
-    """Opens a pipeline's Hopsworks for reading; closed when the test ends."""
-    import hopsworks
-
-    servers = []
-
-    def read(pipeline):
-        server = hopsworks_local.start(pipeline.store, "wine")
-        servers.append(server)
-        with patch.dict(os.environ, server.env):
-            return Reader(connect())
-
-    yield read
-    if servers:
-        hopsworks.logout()
-    for server in servers:
-        server.stop()
-
-
-@pytest.fixture
-def young(empty_pipeline, wines, reader, tmp_path):
-    """A pipeline whose wines are uploaded and whose days are yet to come."""
-    pipeline = empty_pipeline.copy(tmp_path / "young")
-    features.write(reader(pipeline).store, features.WINE, wines)
-    return pipeline
 
 
 def succeeded(process):

@@ -1,0 +1,56 @@
+"""train.ipynb run again: what is worse is not served, what is as good is, daily wines and all."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from wine import features, model
+
+
+@pytest.fixture
+def train(young, tmp_path):
+    """Runs train.ipynb with a candidate, in a copy of the project; gives what it showed."""
+    root = tmp_path / "project"
+    shutil.copytree(young.root, root)
+    young = replace(young, root=root)
+    for command in (
+        ("daily.py",),
+        ("model_finder.py", "--quick", "--only", "dummy", "--only", "ridge"),
+    ):
+        assert young.run(*command).returncode == 0
+    rows = json.loads((root / "model_finder_results/leaderboard.json").read_text())["rows"]
+    text = (root / "train.ipynb").read_text()
+    assert text.count("include_daily = False") == 1
+
+    def run(candidate, *, include_daily):
+        best = next(row for row in rows if row["name"] == candidate)
+        (root / "model_finder_results/best.json").write_text(json.dumps(best))
+        asked = text.replace("include_daily = False", f"include_daily = {include_daily}")
+        (root / "train.ipynb").write_text(asked)
+        done = young.run(*young.notebook("train.ipynb"))
+        assert done.returncode == 0, done.stderr
+        return (root / "reports" / "train.html").read_text()
+
+    return run
+
+
+def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(train, young, reader):
+    shown = train("ridge", include_daily=False)
+    assert "no model is served yet: this one will be" in shown
+    assert "worse: registered, but not served" in train("dummy", include_daily=False)
+    shown = train("ridge", include_daily=True)
+    assert "against version 1 on 4,255 wines" in shown, "not against version 2, which nobody serves"
+    assert "4,255 training wines, 1,065 locked away, 1 daily wines to train on" in shown
+
+    hopsworks = reader(young)
+    registry = hopsworks.project.get_model_registry()
+    versions = [registry.get_model(model.NAME, version) for version in (1, 2, 3)]
+    assert [one.training_metrics.get(model.APPROVED) for one in versions] == [1, None, 3]
+    assert model.served(hopsworks.project).version == 3
+    assert [one.description for one in versions] == [
+        "ridge, fitted on 5,320 wines",
+        "dummy, fitted on 5,320 wines, worse than the version before and not served",
+        f"ridge, fitted on {5320 + len(hopsworks.read(features.DAILY)):,} wines",
+    ]
