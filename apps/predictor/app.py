@@ -9,26 +9,31 @@ import tempfile
 from pathlib import Path
 
 import gradio as gr
+import numpy as np
 import pandas as pd
 from checks import BadFile, check, check_rows, read_csv
 from live import Live
 from look import CSS, LAUNCH, banner, how_to_connect
-from page import CSS as PAGE_CSS
 from page import form as form_html
 from page import head as head_html
 from page import many_intro, many_result, no_result, program
 from page import result as result_html
 from served import latest
 
+FOLDER = Path(__file__).parent
 SECONDS = float(os.environ.get("REFRESH_SECONDS", "60"))  # how often to look for a new version
 live = Live(latest, SECONDS)
+
+
+# what the asker should know, and no fault of the app: its log gets no traceback
+refusal = functools.partial(gr.Error, print_exception=False)
 
 
 def model():
     """The served model; gr.Error says why there is none."""
     state = live.now() if live.now().value else live.first()
     if state.value is None:
-        raise gr.Error(f"There is no model yet. {state.trouble or 'Try again in a moment.'}")
+        raise refusal(f"There is no model yet. {state.trouble or 'Try again in a moment.'}")
     return state.value
 
 
@@ -42,13 +47,13 @@ def predict(wine: dict) -> dict:
     """
     served = model()
     if not isinstance(wine, dict):
-        raise gr.Error("Give the wine as an object with a value for every measurement.")
+        raise refusal("Give the wine as an object with a value for every measurement.")
     checked, problems, notes = check(wine, served.columns, served.spec["types"])
     unknown = sorted(set(wine) - {*served.names, "type"})
     if unknown:
         problems["unknown"] = f"A wine has no {', '.join(map(str, unknown))}."
     if problems:
-        raise gr.Error(" ".join(problems.values()))
+        raise refusal(" ".join(problems.values()))
     return served.predict(checked) | {
         "notes": list(notes.values()),
         "model_version": served.version,
@@ -87,7 +92,7 @@ def show(version, raw, request: gr.Request):
         gr.HTML(form=form_html(served)),
         answer,
         many_intro(served),
-        program(url),
+        program(url, served),
         served.version,
     )
 
@@ -102,28 +107,27 @@ def grade_file(path):
     except BadFile as error:
         return banner(str(error)), gr.DownloadButton(visible=False)
     wines, problems, notes = check_rows(frame, served.columns, served.spec["types"])
+    expected = served.expected(wines) if len(wines) else np.empty(0)
+    grades, chances = served.decode(expected)
     out = frame.copy()
-    if len(wines):
-        expected = served.expected(wines)
-        grades, chances = served.decode(expected)
-        out["predicted_grade"] = pd.Series(grades, wines.index).astype("Int64")
-        out["expected_grade"] = pd.Series(expected.round(3), wines.index)
-        for place, grade in enumerate(served.grades):
-            out[f"probability_{grade}"] = pd.Series(chances[:, place].round(4), wines.index)
-    out["model_version"] = served.version
-    out["note"], out["problem"] = notes, problems
+    out["predicted_grade"] = pd.Series(grades, wines.index, dtype="Int64")
+    out["expected_grade"] = pd.Series(expected.round(3), wines.index)
+    for place, grade in enumerate(served.grades):
+        out[f"probability_{grade}"] = pd.Series(chances[:, place].round(4), wines.index)
+    out["model_version"], out["note"], out["problem"] = served.version, notes, problems
     target = Path(tempfile.mkdtemp(dir=Path(path).parent)) / "graded_wines.csv"
     out.to_csv(target, index=False)
-    said = many_result(
-        len(frame), problems, notes, list(grades) if len(wines) else [], list(wines["type"])
-    )
+    said = many_result(problems, notes, list(grades), list(wines["type"]))
     return said, gr.DownloadButton(value=str(target), visible=True)
 
 
 html = functools.partial(gr.HTML, elem_classes="ours", apply_default_css=False)
 
 with gr.Blocks(
-    title="How good is this wine?", analytics_enabled=False, delete_cache=(3600, 3600)
+    title="How good is this wine?",
+    analytics_enabled=False,
+    delete_cache=(3600, 3600),
+    fill_width=True,  # as wide as the style sheet says
 ) as app:
     version = gr.Number(visible=False, precision=0)  # the version this page was filled by
     head = html("<p>Looking for the model …</p>", elem_id="head")
@@ -134,7 +138,7 @@ with gr.Blocks(
                     html_template="${form}",
                     form="",
                     notes={},
-                    js_on_load=(Path(__file__).parent / "form.js").read_text(),
+                    js_on_load=(FOLDER / "form.js").read_text(),
                     elem_id="form",
                 )
             with gr.Column(scale=5, min_width=320, elem_classes="sticky"):
@@ -160,4 +164,6 @@ with gr.Blocks(
     upload.change(grade_file, upload, [graded, download], api_visibility="private")
 
 if __name__ == "__main__":
-    app.launch(**LAUNCH | {"css": CSS + PAGE_CSS})
+    # not as css=, of which Gradio rewrites every rule: in @media they would mostly match nothing
+    style = f"<style>{CSS}{(FOLDER / 'page.css').read_text()}</style>"
+    app.launch(**LAUNCH | {"css": None, "head": style})

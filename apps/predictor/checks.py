@@ -40,9 +40,10 @@ def check(raw, columns, types):
             f"Free sulphur dioxide {shown(free, column)} is above the total of "
             f"{shown(total, column)}, of which it is a part."
         )
-    kind = str(raw.get("type", "")).strip().lower()
+    kind = str(raw.get("type") or "").strip().lower()
     if kind not in types:
-        problems["type"] = f"Type is “{kind}”: give {' or '.join(types)}."
+        said = f"“{kind[:20]}”" if kind else "empty"
+        problems["type"] = f"Type is {said}: give {' or '.join(types)}."
     wine["type"] = kind
     return (None if problems else wine), problems, notes
 
@@ -57,7 +58,8 @@ def number(value, column):
         parsed = float(text.replace(",", "."))
     except ValueError:
         parsed = math.nan
-    if not math.isfinite(parsed) or isinstance(value, bool):
+    # Python would take 1_0 for 10
+    if not math.isfinite(parsed) or isinstance(value, bool) or "_" in text:
         raise ValueError(f"{label} is “{text[:20]}”: give a number{unit}.")
     low, high = column["possible"]
     if parsed < 0:
@@ -77,53 +79,61 @@ def shown(value, column):
 def read_csv(content, columns):
     """The rows of a CSV file (bytes) as a frame of text, its columns under the model's names.
 
-    Comma, semicolon or tab; names as in the file of examples, as labels, or with spaces.
+    Comma, semicolon or tab; names as in the file of examples, as labels, or with spaces. The
+    index is the row's number as a spreadsheet shows it: the header's is 1, empty rows count.
     Raises BadFile.
     """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    header = text.partition("\n")[0]
-    separator = max(";,\t", key=header.count)
+    if "\0" in text:  # no table of wines as text has it; pictures, archives and UTF-16 do
+        raise BadFile("This is not a CSV file as text: save the wines as CSV (UTF-8).")
+    separator = max(";,\t", key=text.partition("\n")[0].count)
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except csv.Error as error:
         raise BadFile(f"This is not a CSV file: {error}.") from error
-    rows = [row for row in rows if any(field.strip() for field in row)]
+    rows = [
+        (number, row)
+        for number, row in enumerate(rows, start=1)
+        if any(field.strip() for field in row)
+    ]
     if len(rows) < 2:
         raise BadFile("The file has no wines: give a header and one row for each wine.")
     if len(rows) - 1 > MOST_ROWS:
         raise BadFile(
             f"The file has {len(rows) - 1:,} wines: give at most {MOST_ROWS:,} at a time."
         )
+    (_, header), *rows = rows
     known = {_plain(alias): name for name, column in columns.items()
              for alias in (name, column["label"])} | {"type": "type"}  # fmt: skip
-    names = [known.get(_plain(field), field.strip()) for field in rows[0]]
+    names = [known.get(_plain(field), field.strip()) for field in header]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise BadFile(f"The file has two columns {twice[0]!r}.")
     missing = [name for name in (*columns, "type") if name not in names]
     if missing:
         raise BadFile(f"The file has no column {', '.join(missing)}.")
-    for place, row in enumerate(rows[1:], start=2):
+    for number, row in rows:
         if len(row) != len(names):
-            raise BadFile(f"Row {place} has {len(row)} fields, the header has {len(names)}.")
-    return pd.DataFrame(rows[1:], columns=names, dtype=str)
+            raise BadFile(f"Row {number} has {len(row)} fields, the header has {len(names)}.")
+    numbers, fields = zip(*rows, strict=True)
+    return pd.DataFrame(fields, index=numbers, columns=names, dtype=str)
 
 
 def check_rows(frame, columns, types):
-    """The wines of a frame of text: ``(wines, problems, notes)``.
+    """The wines of a frame of text: ``(wines, problems, notes)``, with the frame's index.
 
-    ``wines`` keeps the rows without problems (index as in ``frame``); ``problems`` and
-    ``notes`` hold one text a row, empty where there is nothing to say.
+    ``wines`` keeps the rows without problems; ``problems`` and ``notes``, Series, hold one text
+    a row, empty where there is nothing to say.
     """
     checked = [check(raw, columns, types) for raw in frame.to_dict("records")]
-    wines = {place: wine for place, (wine, _, _) in enumerate(checked) if wine}
+    wines = {row: wine for row, (wine, _, _) in zip(frame.index, checked, strict=True) if wine}
     return (
         pd.DataFrame.from_dict(wines, orient="index", columns=[*columns, "type"]),
-        [" ".join(problems.values()) for _, problems, _ in checked],
-        [" ".join(notes.values()) for _, _, notes in checked],
+        pd.Series([" ".join(problems.values()) for _, problems, _ in checked], frame.index),
+        pd.Series([" ".join(notes.values()) for _, _, notes in checked], frame.index),
     )
 
 

@@ -11,11 +11,24 @@ function send() {
   trigger("input");
 }
 
+// a value with the usual decimals, or more when it has more
+function asTyped(value, decimals) {
+  const fixed = Number(value).toFixed(decimals);
+  return Number(fixed) === Number(value) ? fixed : String(value);
+}
+
+// what is no number leaves the slider where it is
+function slide(field, text) {
+  const value = text.trim() === "" ? NaN : Number(text.replace(",", "."));
+  if (Number.isFinite(value)) field.querySelector(".slide").value = value;
+}
+
+// fill the form with a wine of text, as it is typed
 function show(wine) {
   fields().forEach((field) => {
-    const number = field.querySelector(".number");
-    number.value = Number(wine[field.dataset.name]).toFixed(field.dataset.decimals);
-    field.querySelector(".slide").value = number.value;
+    const text = wine[field.dataset.name];
+    field.querySelector(".number").value = text;
+    slide(field, text);
   });
   all("input[name=type]").forEach((radio) => { radio.checked = radio.value === wine.type; });
   colour();
@@ -31,7 +44,7 @@ element.addEventListener("input", (event) => {
   if (event.target.matches(".slide")) {
     field.querySelector(".number").value = Number(event.target.value).toFixed(field.dataset.decimals);
   } else if (event.target.matches(".number")) {
-    field.querySelector(".slide").value = event.target.value.replace(",", ".");
+    slide(field, event.target.value);
   } else {
     colour();
   }
@@ -41,9 +54,14 @@ element.addEventListener("input", (event) => {
 element.addEventListener("click", (event) => {
   const example = event.target.closest(".example");
   if (!example) return;
-  show(JSON.parse(example.dataset.wine));
+  const wine = JSON.parse(example.dataset.wine);
+  fields().forEach(({ dataset: { name, decimals } }) => { wine[name] = asTyped(wine[name], decimals); });
+  show(wine);
   send();
 });
+
+// another version of the model brings another form: what was typed stays
+watch("form", () => { if (props.value) show(props.value); });
 
 // what Python says of each field, under the field
 watch("notes", () => {

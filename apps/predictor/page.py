@@ -2,89 +2,12 @@
 
 import base64
 import json
+import math
 from html import escape
 
 import numpy as np
 from checks import shown
 from look import glass, kind_mark, moment
-
-CSS = """
-.ours .form { --mark: var(--wine); }
-.ours .form[data-type=white] { --mark: var(--gold); }
-.ours .groups { columns: 2; column-gap: 14px; }
-.ours .groups .card { break-inside: avoid; }
-.ours .measure { margin-top: 14px; }
-.ours .measure:first-of-type { margin-top: 0; }
-.ours .measure .line { display: flex; align-items: baseline; gap: 6px; }
-.ours .measure label { font-weight: 600; flex: 1; }
-.ours .measure .number {
-  width: 5.2em; padding: 4px 8px; text-align: right; font: inherit; color: var(--ink);
-  background: var(--tint); border: 1px solid var(--line); border-radius: 8px;
-  font-variant-numeric: tabular-nums;
-}
-.ours .measure .number[aria-invalid=true] { border: 2px solid var(--bad); }
-.ours .measure .unit { min-width: 3.7em; color: var(--soft); font-size: 0.86rem; }
-.ours .measure svg { display: block; width: 100%; height: 26px; margin: 4px 0 -9px; }
-.ours .measure .spread { fill: var(--glass); opacity: 0; transition: opacity 0.3s; }
-.ours .form[data-type=red] .spread.red { fill: var(--wine); opacity: 0.35; }
-.ours .form[data-type=white] .spread.white { fill: var(--gold); opacity: 0.5; }
-.ours .measure .slide {
-  width: 100%; margin: 0; height: 20px; accent-color: var(--mark); cursor: pointer;
-}
-.ours .measure .ends { display: flex; justify-content: space-between; gap: 8px; }
-.ours .message { margin: 2px 0 0; font-size: 0.86rem; color: var(--warn); }
-.ours .message:empty { display: none; }
-.ours .message.bad { color: var(--bad); font-weight: 600; }
-.ours .choice { display: flex; flex-wrap: wrap; gap: 8px; margin: 0; padding: 0; border: 0; }
-.ours .choice legend { padding: 0; margin-bottom: 6px; font-weight: 600; }
-.ours .choice label, .ours .example {
-  border: 1px solid var(--line); border-radius: 999px; padding: 6px 14px; cursor: pointer;
-  background: var(--card); color: var(--ink); font: inherit; font-size: 0.92rem;
-}
-.ours .choice label:has(:checked) { border-color: var(--accent); background: var(--tint); font-weight: 600; }
-.ours .choice label:has(:focus-visible) { outline: 3px solid var(--accent); outline-offset: 2px; }
-.ours .choice input {
-  appearance: none; width: 1em; height: 1em; margin: 0 8px 0 0; vertical-align: -0.1em; border-radius: 50%;
-  border: 2px solid var(--soft); background: var(--card);
-}
-.ours .choice input:checked { border: 5px solid var(--accent); }
-.ours .example:hover, .ours .choice label:hover { border-color: var(--accent); }
-.ours .verdict { display: flex; gap: 18px; align-items: center; }
-.ours .verdict .glass { flex: none; }
-.ours .grade { font-size: 3.9rem; font-weight: 750; line-height: 1; letter-spacing: -0.03em; }
-.ours .grade small { font-size: 1rem; font-weight: 500; letter-spacing: 0; color: var(--soft); }
-.ours .chances td, .ours .chances th, .ours .effects td, .ours .effects th { border: 0; padding: 3px 6px; }
-.ours .chances .bar { width: 100%; padding: 3px 4px; }
-.ours .chances .bar div {
-  height: 14px; min-width: 1px; border-radius: 4px; background: var(--glass); transition: width 0.35s;
-}
-.ours .chances .inside .bar div { background: var(--mark); }
-.ours .chances .chosen th, .ours .chances .chosen td { font-weight: 750; }
-.ours .red-wine { --mark: var(--wine); } .ours .white-wine { --mark: var(--gold); }
-.ours .effects .bar { width: 30%; position: relative; min-width: 90px; }
-.ours .effects .bar::before {
-  content: ""; position: absolute; left: 50%; top: 0; bottom: 0; border-left: 1px solid var(--glass);
-}
-.ours .effects .bar div { position: relative; height: 12px; border-radius: 3px; transition: all 0.35s; }
-.ours .effects .up div { margin-left: 50%; background: var(--up); }
-.ours .effects .down div { background: var(--down); }
-.ours .id { white-space: nowrap; }
-.ours .dock { display: none; }
-.gradio-container .sticky { position: sticky; top: 12px; align-self: flex-start; }
-@media (max-width: 900px) {
-  .ours .groups { columns: 1; }
-  .gradio-container .sticky { position: static; }
-}
-@media (max-width: 768px) {
-  .ours .dock {
-    display: flex; align-items: center; gap: 12px; position: fixed; left: 10px; right: 10px; bottom: 10px;
-    z-index: 20; margin: 0; padding: 8px 16px; background: var(--card); border: 1px solid var(--line);
-    border-radius: 16px; box-shadow: 0 6px 24px rgba(0, 0, 0, 0.25);
-  }
-  .ours .dock b { font-size: 1.6rem; line-height: 1; }
-  .gradio-container { padding-bottom: 84px !important; }
-}
-"""
 
 
 def head(served, state):
@@ -96,7 +19,7 @@ def head(served, state):
     return f"""<h1>How good is this wine?</h1>
 <p class="soft">Eleven laboratory measurements in, the grade tasters would give out.
 <span class="version">Model version {served.version} ({escape(served.spec["model"])}) answers, registered
-{moment(served.registered)}, fitted on {served.spec["wines"]:,} wines.</span></p>{trouble}"""
+<span class="id">{moment(served.registered)}</span>, fitted on {served.spec["wines"]:,} wines.</span></p>{trouble}"""
 
 
 def form(served):
@@ -116,7 +39,7 @@ def form(served):
     )
     return f"""<div class="form" data-type="{first}"><div class="card">
 <fieldset class="choice"><legend>Colour</legend>{radios}</fieldset>
-<fieldset class="choice" style="margin-top: 14px"><legend>Start from a wine</legend>{_examples(served)}
+<fieldset class="choice" style="margin-top: 14px"><legend>Start from a typical or a real wine</legend>{_examples(served)}
 </fieldset></div><div class="groups">{cards}</div></div>"""
 
 
@@ -134,7 +57,7 @@ cases the tasters' grade is <strong>{held}</strong>.</p></div></div>
 <p class="hidden" role="status">Grade {grade}, expected grade {expected:.2f}.</p>
 {_chances(served, answer)}
 <p class="soft small">On wines it has not seen, the model is within one grade in
-<strong>{within:.0%}</strong> of cases and exactly right in {exact:.0%} (cross-validated).</p></div>
+<strong>{100 * within:.0f}&nbsp;%</strong> of cases and exactly right in {100 * exact:.0f}&nbsp;% (cross-validated).</p></div>
 {_effects(served, wine, answer)}{_nearest(served, nearest)}
 <div class="dock" aria-hidden="true">{glass(grade, kind, uid="dock", size=44)}<span>grade</span>
 <b>{grade}</b><span class="soft">expected {expected:.2f}</span></div></div>"""
@@ -154,17 +77,21 @@ def many_intro(served):
     """How a file of wines must look, with the examples as one."""
     lines = [",".join([*served.names, "type"])]
     for wine in served.spec["examples"]:
-        lines.append(",".join(f"{wine[name]:g}" for name in served.names) + f",{wine['type']}")
+        lines.append(",".join(str(wine[name]) for name in served.names) + f",{wine['type']}")
     content = base64.b64encode("\n".join(lines).encode() + b"\n").decode()
     return f"""<p>One row for each wine, one column for each measurement and <code>type</code> (red or
 white), separated by comma, semicolon or tab. Other columns are kept as they are.
 <a download="wines.csv" href="data:text/csv;base64,{content}">Get a file of examples</a>.</p>"""
 
 
-def many_result(rows, problems, notes, grades, kinds):
-    """What came of a file: how many wines were graded, and what is wrong by row."""
-    bad = [(place, text) for place, text in enumerate(problems, start=2) if text]
-    said = [(place, text) for place, text in enumerate(notes, start=2) if text]
+def many_result(problems, notes, grades, kinds):
+    """What came of a file: how many wines were graded, and what is wrong by row.
+
+    ``problems`` and ``notes`` hold one text for each row, by its number in the file, empty where
+    there is nothing to say; ``grades`` and ``kinds`` are those of the graded wines.
+    """
+    bad = [(row, text) for row, text in problems.items() if text]
+    said = [(row, text) for row, text in notes.items() if text]
     counts = "".join(
         f'<tr><th scope="row">{grade}</th>'
         + "".join(
@@ -181,35 +108,63 @@ def many_result(rows, problems, notes, grades, kinds):
         if counts
         else ""
     )
-    return f"""<div class="card" role="status"><h2>{len(grades):,} of {rows:,} wines graded</h2>{table}
+    return f"""<div class="card" role="status"><h2>{len(grades):,} of {len(problems):,} wines graded</h2>{table}
 {_by_row("Rows without a grade", bad)}{_by_row("Rows to look at", said)}</div>"""
 
 
-def program(url):
-    """How to ask the model from a program, for the address the page was opened at."""
-    example = '{"type": "red", "alcohol": 10.4, ...}'
+def program(url, served):
+    """How to ask the model from a program, for the address the page was opened at.
+
+    Both examples can be run as they stand; the answer shown is this version's own.
+    """
+    wine = served.typical(served.spec["types"][0])
+    answer = served.predict(wine) | {"notes": [], "model_version": served.version}
+    answer["expected"] = round(answer["expected"], 3)
+    answer["probabilities"] = {g: round(p, 3) for g, p in answer["probabilities"].items()}
+    fields = ",\n".join(f"  {json.dumps(name)}: {json.dumps(v)}" for name, v in wine.items())
+    python = f"""from gradio_client import Client
+
+wine = {{
+{fields},
+}}
+client = Client("{url}", verbose=False)
+print(client.predict(wine=wine, api_name="/predict"))"""
+    curl = f"""EVENT=$(curl -s {url}/gradio_api/call/predict \\
+  -H 'Content-Type: application/json' -d '{{"data": [{{
+{fields}
+}}]}}' | cut -d '"' -f 4)
+curl -sN {url}/gradio_api/call/predict/$EVENT"""
+    rows = "".join(
+        f"""<tr><th class="left" scope="row"><code>{column["name"]}</code></th>
+<td class="left">{escape(column["unit"]) or "no unit"}</td><td>{_range(column["possible"])}</td>
+<td>{_range(column["observed"])}</td></tr>"""
+        for column in served.columns.values()
+    )
     return f"""<p>The same model, the same checks: <code>predict</code> takes one wine, an object of all
-eleven measurements and <code>type</code>, and answers with grade, expected grade and the
-probability of every grade. What is wrong with a value is said in the error.</p>
-<h2>Python</h2><pre tabindex="0" aria-label="Python example">from gradio_client import Client
+eleven measurements and <code>type</code> ({" or ".join(served.spec["types"])}), as in these examples.</p>
+<div class="pair"><section><h2>Python</h2>{_listing(python, "Python example")}</section>
+<section><h2>curl</h2>{_listing(curl, "curl example")}</section>
+<section><h2>The answer</h2>{_listing(json.dumps(answer, indent=2), "the answer")}
+<p>In 80&nbsp;% of cases the tasters' grade is in <code>grade_set</code>; <code>notes</code> tells of values the
+model has seen nothing like. What is wrong with a wine is said in words: as an <code>AppError</code> in Python, as
+<code>event: error</code> in curl.</p></section>
+<section><h2 id="fields-title">The measurements</h2><div class="scroll" tabindex="0" role="region"
+aria-labelledby="fields-title"><table class="small" aria-labelledby="fields-title"><thead><tr>
+<th class="left" scope="col">name</th><th class="left" scope="col">unit</th><th scope="col">allowed</th>
+<th scope="col">real wines have</th></tr></thead><tbody>{rows}</tbody></table></div></section></div>"""
 
-client = Client("{escape(url)}")
-client.predict(wine={escape(example)}, api_name="/predict")</pre>
-<h2>curl</h2><pre tabindex="0" aria-label="curl example">curl -s {escape(url)}/gradio_api/call/predict \\
-  -H 'Content-Type: application/json' \\
-  -d '{{"data": [{escape(example)}]}}'
-# answers {{"event_id": "..."}}; then
-curl -sN {escape(url)}/gradio_api/call/predict/EVENT_ID</pre>"""
+
+def _listing(text, label):
+    return f'<pre tabindex="0" role="region" aria-label="{label}">{escape(text)}</pre>'
 
 
-def complete_example(served):
-    """A wine a program could send, as JSON text."""
-    return json.dumps(served.typical(served.spec["types"][0]))
+def _range(ends):
+    return f"{ends[0]:g} to {ends[1]:g}"
 
 
 def _measure(column, served):
     name, unit = column["name"], column["unit"]
-    low, high = column["observed"]
+    low, high = (f"{end:g}" for end in _slider_ends(column))
     typical = column["typical"][served.spec["types"][0]]
     label = escape(column["label"])
     shapes = "".join(
@@ -219,14 +174,27 @@ def _measure(column, served):
     return f"""<div class="measure" data-name="{name}" data-decimals="{column["decimals"]}">
 <div class="line"><label for="n-{name}" title="{escape(column["description"])}">{label}</label>
 <input class="number" id="n-{name}" type="text" inputmode="decimal" autocomplete="off"
- value="{typical:.{column["decimals"]}f}" aria-describedby="m-{name} d-{name}">
+ value="{_as_typed(typical, column)}" aria-describedby="m-{name} d-{name}">
 <span class="unit">{escape(unit)}</span></div>
 <svg viewBox="0 0 100 26" preserveAspectRatio="none" aria-hidden="true">{shapes}</svg>
-<input class="slide" type="range" min="{low:g}" max="{high:g}" step="{10 ** -column["decimals"]:g}"
+<input class="slide" type="range" min="{low}" max="{high}" step="{10 ** -column["decimals"]:g}"
  value="{typical:g}" aria-label="{label} slider{", " + escape(unit) if unit else ""}">
-<div class="ends soft small" aria-hidden="true"><span>{low:g}</span><span>{high:g}</span></div>
-<p class="hidden" id="d-{name}">{escape(column["description"])} Real wines have {low:g} to
-{escape(shown(high, column))}.</p><p class="message" id="m-{name}" role="alert"></p></div>"""
+<div class="ends soft small" aria-hidden="true"><span>{low}</span><span>{high}</span></div>
+<p class="hidden" id="d-{name}">{escape(column["description"])} Real wines have {low} to {high}
+{escape(column["unit"])}.</p><p class="message" id="m-{name}" role="alert"></p></div>"""
+
+
+def _as_typed(value, column):
+    """A value as the field shows it: with the usual decimals, or more when it has more."""
+    fixed = f"{value:.{column['decimals']}f}"
+    return fixed if float(fixed) == value else str(value)
+
+
+def _slider_ends(column):
+    """The observed range at the field's decimals, rounded inwards: no end is out of range."""
+    scale = 10 ** column["decimals"]
+    low, high = column["observed"]
+    return math.ceil(low * scale - 1e-6) / scale, math.floor(high * scale + 1e-6) / scale
 
 
 def _spread(served, name, kind):
@@ -249,7 +217,7 @@ def _examples(served):
 
     typical = [button(served.typical(kind), f"typical {kind}") for kind in served.spec["types"]]
     real = [
-        button(wine, f"{wine['type']}, tasters gave {wine['quality']}")
+        button(wine, f"{wine['type']}, graded {wine['quality']}")
         for wine in served.spec["examples"]
     ]
     return "".join(typical + real)
@@ -282,7 +250,7 @@ def _effects(served, wine, answer):
         width = 50 * abs(effect) / largest
         left = f"margin-left: {50 - width:.1f}%; " if effect < 0 else ""
         rows += f"""<tr class="{way}"><th class="left" scope="row">{escape(column["label"])}
-<span class="soft small" style="font-weight: 400">{escape(shown(wine[name], column))}</span></th>
+<span class="soft small id" style="font-weight: 400">{escape(shown(wine[name], column))}</span></th>
 <td class="bar" aria-hidden="true"><div style="{left}width: {width:.1f}%"></div></td>
 <td>{"+" if effect > 0 else "−"}{abs(effect):.2f}</td></tr>"""
     kind = wine["type"]
@@ -309,10 +277,11 @@ def _nearest(served, nearest):
         values = "".join(f"<td>{wine[c['name']]:.{c['decimals']}f}</td>" for c in columns)
         rows += f"""<tr><th class="left id" scope="row">{escape(wine["wine_id"])}</th>
 <td><strong>{wine["quality"]}</strong></td><td>{wine["distance"]:.1f}</td>{values}</tr>"""
-    return f"""<div class="card"><h2>The nearest real wines</h2><div class="scroll" tabindex="0" role="region"
-aria-label="the nearest real wines"><table><caption class="soft small">Distance in standard deviations; 0 is the
-very same wine.</caption><thead><tr><th class="left" scope="col">wine</th><th scope="col">tasters' grade</th>
-<th scope="col">distance</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div></div>"""
+    return f"""<div class="card"><h2 id="nearest-title">The nearest real wines</h2><p class="soft small"
+id="nearest-says">Distance in standard deviations; 0 is the very same wine.</p><div class="scroll" tabindex="0"
+role="region" aria-labelledby="nearest-title"><table class="nearest" aria-labelledby="nearest-title"
+aria-describedby="nearest-says"><thead><tr><th class="left" scope="col">wine</th><th scope="col">tasters'
+grade</th><th scope="col">distance</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div></div>"""
 
 
 def _by_row(title, texts, most=20):
