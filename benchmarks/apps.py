@@ -1,0 +1,311 @@
+"""The two Spaces: how big, how fast to the first page, how fast to answer, and do they grow.
+
+    make pipeline                    puts wines and a model in the local Hopsworks
+    python -m benchmarks.apps        about ten minutes
+
+Each app is copied alone into a new folder and started in a new environment with its own
+requirements alone, on a copy of the local Hopsworks. A browser says when the first page shows its
+content. `predict` is asked over HTTP as its page says, in turn with an empty Gradio app of the
+same environment; then by eight clients at once; then ten thousand times. The monitor is read and
+drawn with 10, 1,000 and 100,000 predicted wines in its window. Writes results/apps.{json,md}.
+"""
+
+import contextlib
+import datetime
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pandas as pd
+import psutil
+from playwright.sync_api import sync_playwright
+from tqdm import tqdm
+
+import hopsworks_local
+from benchmarks import common
+from wine import features
+from wine.columns import NAMES
+from wine.connection import connect
+
+ROOT = Path(__file__).resolve().parents[1]
+SHOWS = {"predictor": "#result", "monitor": "#content .today"}  # what a first page must show
+TURNS, CLIENTS, MANY = 500, 8, 10_000
+HISTORIES = (10, 1_000, 100_000)
+CHROMIUM = (  # without these, Chromium asks its maker's hosts for this and that
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+EMPTY = """
+import gradio as gr
+
+def predict(wine: dict) -> dict:
+    return wine
+
+with gr.Blocks(analytics_enabled=False) as app:
+    gr.api(predict, api_name="predict", concurrency_limit=4)
+app.launch(footer_links=[])
+"""
+READ = """
+import json, sys, time
+from history import read
+from live import connect
+from page import content
+
+project = connect()
+seconds = {"first_read": [], "read": [], "draw": []}
+last = None
+for number in range(6):
+    started = time.perf_counter()
+    history = read(project, last)
+    seconds["read" if last else "first_read"].append(time.perf_counter() - started)
+    started = time.perf_counter()
+    html = content(history)
+    seconds["draw"].append(time.perf_counter() - started)
+    last = history
+print(json.dumps(seconds | {"wines": len(history.wines), "page_kb": len(html) / 1000}))
+"""
+
+
+def main():
+    """Measure all of it; one copy of the local Hopsworks for each part that writes."""
+    data = Path(os.environ.get("HOPSWORKS_LOCAL_ROOT") or ROOT / ".hopsworks").resolve()
+    if not data.is_dir():
+        sys.exit("error: no local Hopsworks here: run `make pipeline` first")
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        shutil.copytree(data, folder / "hopsworks")
+        apps = {name: installed(name, folder / name) for name in SHOWS}
+        with hopsworks_local.start(folder / "hopsworks", "wine") as server:
+            for name, result in apps.items():
+                result["first_page_seconds"] = first_page(folder / name, SHOWS[name], server.env)
+            answers = predictions(folder / "predictor", server.env)
+        histories = [refresh(folder, data, count) for count in HISTORIES]
+    result = {"machine": common.machine(), "apps": apps, "predict": answers, "monitor": histories}
+    common.keep("apps", result, table_of(result))
+
+
+def installed(name, folder):
+    """Copy an app's folder, install its requirements alone; its size in MB and its packages."""
+    shutil.copytree(ROOT / "apps" / name, folder / "app")
+    print(f"{name}: installing", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", folder / "env"], check=True)
+    pip = [folder / "env/bin/python", "-m", "pip", "--disable-pip-version-check"]
+    before = size_mb(folder / "env")
+    subprocess.run([*pip, "install", "-q", "-r", folder / "app/requirements.txt"], check=True)
+    listed = subprocess.run([*pip, "list", "--format=json"], check=True, capture_output=True)
+    return {
+        "installed_mb": size_mb(folder / "env") - before,
+        "packages": len(json.loads(listed.stdout)),
+    }
+
+
+def size_mb(folder):
+    """The size of all files below a folder, in MB."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return round(sum(path.stat().st_size for path in files) / 1e6)
+
+
+@contextlib.contextmanager
+def running(folder, hopsworks, *, python=sys.executable, script="app.py"):
+    """Start an app in its ``folder`` on a free port; gives its URL and process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("HOPSWORKS_")}
+    env |= {name: value for name, value in hopsworks.items() if name != "HOPSWORKS_CERT_FOLDER"}
+    env |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
+    process = subprocess.Popen(
+        [python, script], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def own(folder, hopsworks, **options):
+    """An app that ``installed`` put into ``folder``, running in its own environment."""
+    return running(folder / "app", hopsworks, python=folder / "env/bin/python", **options)
+
+
+def wait_for(url, process):
+    """Return when an app answers."""
+    while True:
+        if process.poll() is not None:
+            sys.exit(f"error: the app ended with {process.returncode}")
+        try:
+            return httpx.get(url).raise_for_status()
+        except httpx.ConnectError:
+            time.sleep(0.02)
+
+
+def first_page(folder, shows, hopsworks):
+    """Seconds from the start of the process until a browser shows content: median of three."""
+    seconds = []
+    with sync_playwright() as playwright:
+        chromium = shutil.which("chromium") or shutil.which("google-chrome")
+        browser = playwright.chromium.launch(executable_path=chromium, args=[*CHROMIUM])
+        for _ in range(3):
+            started = time.perf_counter()
+            with own(folder, hopsworks) as (url, process):
+                wait_for(url, process)
+                page = browser.new_page()
+                page.goto(url)
+                page.wait_for_function(
+                    f"(document.querySelector({shows!r})?.innerText ?? '').length > 20",
+                    timeout=60_000,
+                )
+                seconds.append(time.perf_counter() - started)
+                page.close()
+        browser.close()
+    return round(float(np.median(seconds)), 2)
+
+
+def predictions(folder, hopsworks):
+    """Latency of `predict` beside an empty app's, requests a second, and memory."""
+    (folder / "app/empty.py").write_text(EMPTY)
+    wines = common.wines().sample(500, random_state=0)
+    wines = wines[[*NAMES, "type"]].to_dict("records")
+    with (
+        own(folder, hopsworks) as (url, process),
+        own(folder, hopsworks, script="empty.py") as (empty_url, empty_process),
+        httpx.Client(timeout=60) as client,
+    ):
+        wait_for(url, process)
+        wait_for(empty_url, empty_process)
+        ours, empty = [], []
+        for turn in tqdm(range(-20, TURNS), "in turn"):  # the first are to warm up
+            for address, seconds in ((url, ours), (empty_url, empty)):
+                started = time.perf_counter()
+                ask(client, address, wines[turn % len(wines)])
+                if turn >= 0:
+                    seconds.append(time.perf_counter() - started)
+        memory = {TURNS + 20: memory_mb(process)}
+
+        def ask_many(count):
+            with httpx.Client(timeout=60) as client:
+                for turn in range(count):
+                    ask(client, url, wines[turn % len(wines)])
+
+        started = time.perf_counter()
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            list(pool.map(ask_many, [100] * CLIENTS))
+        a_second = 100 * CLIENTS / (time.perf_counter() - started)
+        asked = TURNS + 20 + 100 * CLIENTS
+        for target in tqdm((MANY // 4, MANY // 2, MANY), "memory"):
+            with ThreadPoolExecutor(CLIENTS) as pool:
+                list(pool.map(ask_many, [(target - asked) // CLIENTS] * CLIENTS))
+            asked = target
+            memory[target] = memory_mb(process)
+    quantiles = {
+        name: {f"p{q}_ms": round(1000 * float(np.percentile(seconds, q)), 2) for q in (50, 99)}
+        for name, seconds in (("ours", ours), ("empty app", empty))
+    }
+    return quantiles | {
+        "p50_ratio": float(np.median(ours) / np.median(empty)),
+        "p99_ratio": float(np.percentile(ours, 99) / np.percentile(empty, 99)),
+        "requests_per_second_with_8_clients": round(a_second, 1),
+        "memory_mb_after": memory,
+    }
+
+
+def ask(client, url, wine):
+    """One prediction as the app's page tells it: a POST for an event, a GET for its answer."""
+    event = client.post(f"{url}/gradio_api/call/predict", json={"data": [wine]})
+    answer = client.get(f"{url}/gradio_api/call/predict/{event.json()['event_id']}")
+    if not answer.text.startswith("event: complete"):
+        sys.exit(f"error: {answer.text}")
+
+
+def memory_mb(process):
+    """The resident memory of a process, in MB."""
+    return round(psutil.Process(process.pid).memory_info().rss / 1e6)
+
+
+def refresh(folder, data, count):
+    """Seconds that the monitor's read and drawing take with so many predicted wines."""
+    print(f"monitor: {count:,} wines", flush=True)
+    store = folder / f"history_{count}"
+    shutil.copytree(data, store)
+    with hopsworks_local.start(store, "wine") as server:
+        os.environ.update(server.env)
+        put_history(connect().get_feature_store(), count)
+        env = os.environ | {"PYTHONPATH": "."}
+        done = subprocess.run(
+            [folder / "monitor/env/bin/python", "-c", READ],
+            cwd=folder / "monitor/app", env=env, check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        for name in server.env:
+            del os.environ[name]
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {
+        "wines": found["wines"],
+        "first_read_seconds": found["first_read"][0],
+        "read_seconds": float(np.median(found["read"])),
+        "draw_seconds": float(np.median(found["draw"])),
+        "page_kb": round(found["page_kb"]),
+    }
+
+
+def put_history(store, count):
+    """Write daily wines and predictions, spread evenly over the 300 days up to yesterday.
+
+    The wines are real ones; a prediction is the grade or one beside it, drawn.
+    """
+    random = np.random.default_rng(0)
+    wines = common.wines().sample(count, replace=True, random_state=0).reset_index(drop=True)
+    today = pd.Timestamp(datetime.datetime.now(datetime.UTC).date())
+    wines["day"] = today - pd.to_timedelta(1 + np.arange(count) * 300 // count, unit="D")
+    wines["source_id"] = wines["wine_id"]
+    wines["wine_id"] = [f"history-{number:07d}" for number in range(count)]
+    wines["filed"] = wines["day"]
+    columns = ["wine_id", "day", *NAMES, "type", "quality", "source_id", "filed"]
+    features.write(store, features.DAILY, wines[columns])
+    made = wines[["wine_id", "day", "filed", "type", "quality"]].copy()
+    made["predicted"] = np.clip(made["quality"] + random.integers(-1, 2, count), 3, 9)
+    made["expected"] = made["predicted"] + random.uniform(-0.5, 0.5, count).round(4)
+    made["probability"] = random.uniform(0.3, 0.7, count).round(4)
+    made["model_version"] = 1
+    features.write(store, features.PREDICTION, made)
+
+
+def table_of(result):
+    """What was measured, a line each."""
+    ask, rows = result["predict"], []
+    for name, app in result["apps"].items():
+        rows.append((f"{name}: installed", f"{app['installed_mb']} MB, {app['packages']} packages"))
+        rows.append((f"{name}: start to first page", f"{app['first_page_seconds']:.1f} s"))
+    for quantile in ("p50", "p99"):
+        ours, empty = ask["ours"][f"{quantile}_ms"], ask["empty app"][f"{quantile}_ms"]
+        ratio = ask[f"{quantile}_ratio"]
+        rows.append(
+            (f"predict over HTTP, {quantile}", f"{ours:.1f} ms, {ratio:.2f} x an empty app's {empty:.1f} ms")
+        )  # fmt: skip
+    rows.append(
+        ("predict, 8 clients", f"{ask['requests_per_second_with_8_clients']:.0f} requests a second")
+    )
+    memory = ", ".join(f"{mb} MB after {asked:,}" for asked, mb in ask["memory_mb_after"].items())
+    rows.append(("predictor's memory", f"{memory} predictions"))
+    for history in result["monitor"]:
+        rows.append(
+            (
+                f"monitor's refresh, {history['wines']:,} wines",
+                f"read {history['read_seconds']:.2f} s, drawn {history['draw_seconds']:.2f} s, "
+                f"page {history['page_kb']} kB",
+            )
+        )
+    return pd.DataFrame(rows, columns=["what", "measured"])
+
+
+if __name__ == "__main__":
+    main()
