@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: help pipeline test apps clean
+.PHONY: help pipeline test apps bench clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,23 @@ test: .venv/tested  ## install, then lint and run every test
 
 .venv/tested: requirements-test.txt .venv/installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@touch $@
+
+# On data of its own, made by a first run of the pipeline. About three hours on two cores, and one
+# more when results/side_by_side/, which keeps the folds that are done, was emptied before.
+# `make bench BENCHMARKS="ladder growth"` runs some of them. Each file says what it measures.
+BENCHMARKS ?= data ladder search side_by_side beyond prediction growth \
+	hopsworks_local hopsworks_local_faults hopsworks_local_fuzz apps screenshots daily_job
+
+bench: .venv/benched  ## install, then run every benchmark into benchmarks/results (hours)
+	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT INT TERM && export HOPSWORKS_LOCAL_ROOT="$$data" && \
+	$(BIN)/python -m wine.pipeline && cp reports/summary.json benchmarks/results/pipeline.json && \
+	for name in $(BENCHMARKS); do \
+		echo "== $$name" && $(BIN)/python -m benchmarks.$$name || exit 1; \
+	done
+
+.venv/benched: requirements-benchmarks.txt .venv/tested
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-benchmarks.txt
 	@touch $@
 
 apps: .venv/installed  ## open the predictor (port 7860) and the monitor (7861) on the local Hopsworks

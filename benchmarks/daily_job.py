@@ -1,17 +1,16 @@
 """How long a job of daily.yml takes, start to end, and how much it installs.
 
-    python benchmarks/daily_job.py          add --all for the comparison, which downloads 1.5 GB or so
+    python -m benchmarks.daily_job          add --all for the comparison, which downloads 1.5 GB or so
 
 Does what a job's steps do, in a new environment in a temporary folder, against a copy of the
 local Hopsworks' data (run `make pipeline` first): make the environment, install
 requirements-daily.txt from wheels that lie on the disk already, as with a warm cache, and run
 daily.py or inference.py. With --all it also measures requirements.txt, the whole project,
-installed in its place. Writes benchmarks/results/daily_job.json.
+installed in its place. Writes results/daily_job.json.
 """
 
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -19,8 +18,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import common
+
 ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "benchmarks/results/daily_job.json"
 
 
 def main():
@@ -38,7 +38,7 @@ def main():
         warm = env | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
         install(folder / "warm", "requirements-daily.txt", warm)
         result = {
-            "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+            "machine": common.machine(),
             "jobs": {name: job(folder / name, name, warm) for name in ("daily.py", "inference.py")},
             "download_seconds_when_cold": downloading,
             "download_mb": size_mb(wheels),
@@ -53,7 +53,7 @@ def main():
                 "installed_mb": size_mb(folder / "all"),
                 "packages": packages(folder / "all"),
             }
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    common.keep("daily_job", result)
     print(json.dumps(result, indent=2))
 
 

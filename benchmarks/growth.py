@@ -348,11 +348,13 @@ def draw(result):
         for name, colour in zip(names, colours, strict=True):
             found = {place: cells.get(size, {}).get(name, {}) for size, place in sizes}
             points = {place: cell["seconds"] for place, cell in found.items() if "seconds" in cell}
-            axes.plot(points.keys(), points.values(), "o-", color=colour, label=name)
+            if points:
+                axes.plot([*points], [*points.values()], "o-", color=colour, label=name)
         axes.set(xscale="log", yscale="log", ylabel="seconds")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=8)
+        if axes.lines:
+            axes.legend(frameon=False, fontsize=8)
     left.set(title="More wines to learn from", xlabel="wines in dataset/")
     right.set(title="More daily wines made so far", xlabel="daily wines")
     return figure
