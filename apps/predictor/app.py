@@ -54,7 +54,9 @@ def predict(wine: dict) -> dict:
         problems["unknown"] = f"A wine has no {', '.join(map(str, unknown))}."
     if problems:
         raise refusal(" ".join(problems.values()))
-    return served.predict(checked) | {
+    answer = served.predict(checked)
+    return answer | {
+        "probabilities": {str(g): chance for g, chance in answer["probabilities"].items()},
         "notes": list(notes.values()),
         "model_version": served.version,
     }

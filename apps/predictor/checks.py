@@ -89,7 +89,7 @@ def read_csv(content, columns):
         text = content.decode("latin-1")
     if "\0" in text:  # no table of wines as text has it; pictures, archives and UTF-16 do
         raise BadFile("This is not a CSV file as text: save the wines as CSV (UTF-8).")
-    separator = max(";,\t", key=text.partition("\n")[0].count)
+    separator = max(";,\t", key=text.lstrip("\r\n").partition("\n")[0].count)
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except csv.Error as error:

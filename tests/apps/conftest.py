@@ -1,5 +1,6 @@
 """A browser, a local Hopsworks after a real pipeline run, and both apps, running, on it."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -12,15 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pandas as pd
 import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 import hopsworks_local
+from wine import model
 
+APPS = Path(__file__).parents[2] / "apps"
 START_SECONDS = 60
 PHONE = {"width": 390, "height": 844}
+expect.set_options(timeout=15_000)  # other tests may keep the machine busy
 QUIET = (  # without these, Chromium asks its maker's hosts for this and that
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -130,6 +135,12 @@ def monitor(apps):
     return apps["monitor"]
 
 
+@pytest.fixture(scope="session")
+def fitted(pipeline_root):
+    """The model the pipeline registered and its spec, read by the pipeline's own ``wine.model``."""
+    return model.load(model_folder(pipeline_root))
+
+
 # not for the whole session: while it lives, no other test of the process could use asyncio
 @pytest.fixture(scope="package")
 def browser():
@@ -177,6 +188,25 @@ def open_page(browser):
     for context in contexts:
         context.close()
     assert not troubles, "\n".join(troubles)
+
+
+def model_folder(pipeline):
+    """Where a pipeline's local Hopsworks keeps the files of the first registered model."""
+    return pipeline.store / "wine/files/Models" / model.NAME / "1/Files"
+
+
+def answer_of(fitted, wine):
+    """``wine.model``'s grade and expected grade of one wine, a dict of FEATURES."""
+    grades, expected, _ = model.predict(*fitted, pd.DataFrame([wine]))
+    return int(grades[0]), float(expected[0])
+
+
+def load(app, name):
+    """A module of an app. Both apps have modules of the same names, so none is importable."""
+    spec = importlib.util.spec_from_file_location(f"{app}_{name}", APPS / app / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def assert_accessible(page):
