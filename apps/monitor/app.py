@@ -7,12 +7,12 @@ import datetime
 import functools
 import os
 import tempfile
+from pathlib import Path
 
 import gradio as gr
 from history import read, write_csv
 from live import Live
 from look import CSS, LAUNCH, how_to_connect
-from page import CSS as PAGE_CSS
 from page import content as content_html
 from page import head as head_html
 
@@ -55,7 +55,7 @@ with gr.Blocks(
 ) as app:
     seen = gr.Textbox(visible=False)  # the digest of what this page shows
     head = html("<p>Asking Hopsworks …</p>", elem_id="head")
-    with gr.Row(visible=False) as buttons:
+    with gr.Row(visible=False, elem_id="buttons") as buttons:
         again = gr.Button("Refresh", size="sm", scale=0, min_width=140)
         download = gr.DownloadButton("Download as CSV", size="sm", scale=0, min_width=170)
     content = html(elem_id="content")
@@ -67,4 +67,6 @@ with gr.Blocks(
     again.click(refresh, seen, filled, api_visibility="private")
 
 if __name__ == "__main__":
-    app.launch(**LAUNCH | {"css": CSS + PAGE_CSS})
+    # not as css=, of which Gradio rewrites every rule: in @media they would mostly match nothing
+    style = f"<style>{CSS}{Path(__file__).with_name('page.css').read_text()}</style>"
+    app.launch(**LAUNCH | {"css": None, "head": style, "footer_links": []})  # it has no API

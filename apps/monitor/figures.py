@@ -1,4 +1,7 @@
-"""The monitor's pictures, drawn as SVG: they scale, follow dark mode and carry their own text."""
+"""The monitor's pictures, drawn as SVG: they scale, follow dark mode and carry their own text.
+
+Text scales too, so page.css makes it larger where the window is small, and there is room for that.
+"""
 
 from html import escape
 
@@ -6,6 +9,7 @@ import numpy as np
 from history import GRADES
 
 CELL = 46
+LINE = 19  # between the lines of a curve's notes
 
 
 def confusion(counts):
@@ -20,30 +24,31 @@ def confusion(counts):
             f' height="{CELL - 3}" rx="7" class="shade" fill-opacity="{share[row, column]:.2f}"/>'
         )
         if count:
-            tone = "over" if share[row, column] > 0.45 else "under"
-            cells.append(_text(x + 21.5, y + 27, _short(count), f"count {tone}"))
+            tone = "over" if share[row, column] > 0.55 else "under"
+            cells.append(_text(x + 21.5, y + 21.5, _short(count), f"count {tone}"))
     for place, grade in enumerate(GRADES):
-        cells.append(_text(46, 39 + place * CELL, grade, "tick"))
-        cells.append(_text(81.5 + place * CELL, 12 + 7 * CELL + 16, grade, "tick"))
+        cells.append(_text(46, 33.5 + place * CELL, grade, "tick"))
+        cells.append(_text(81.5 + place * CELL, 12 + 7 * CELL + 11, grade, "tick"))
     agree = int(counts.trace())
     said = f"Confusion matrix of {counts.sum():,} daily wines; {agree:,} agree with their label."
     return _svg(
-        390, 376, said,
+        390, 376, "confusion", said,
         "".join(cells)
-        + _text(222, 370, "predicted grade", "axis")
+        + _text(222, 365, "predicted grade", "axis")
         + '<text class="axis" text-anchor="middle" transform="translate(16 172) rotate(-90)">label</text>',
     )  # fmt: skip
 
 
 def recent(wines):
     """The latest wines by day: label as a ring, expected grade as a dash, prediction as a cross."""
-    width, height, left = 640, 250, 34
-    step = (width - left - 16) / max(len(wines), 8)
+    width, height, left, right = 640, 262, 42, 36
+    step = (width - left - right) / max(len(wines), 8)
+    dated = max(1, -(-len(wines) // 5))  # every so many wines get their date below
     parts = []
     for grade in GRADES:
         y = _grade_y(grade)
         parts.append(
-            f'<path class="grid" d="M{left} {y} H{width - 8}"/>{_text(18, y + 4, grade, "tick")}'
+            f'<path class="grid" d="M{left} {y} H{width - 8}"/>{_text(18, y, grade, "tick")}'
         )
     for place, wine in enumerate(wines.itertuples()):
         x = left + step * (place + 0.5)
@@ -54,10 +59,10 @@ def recent(wines):
             y, e = _grade_y(wine.predicted), _grade_y(wine.expected)
             parts.append(f'<path class="cross" d="M{x - 4:.1f} {y - 4} l8 8 m0 -8 l-8 8"/>')
             parts.append(f'<path class="dash" d="M{x - 8:.1f} {e:.1f} h16"/>')
-        if place % max(1, len(wines) // 6) == 0:
-            parts.append(_text(x, height - 6, f"{wine.day:%d %b}", "tick"))
+        if (len(wines) - 1 - place) % dated == 0:
+            parts.append(_text(x, height - 14, f"{wine.day:%d %b}", "tick"))
     said = f"The latest {len(wines)} daily wines with label, prediction and expected grade, by day."
-    return _svg(width, height, said, "".join(parts))
+    return _svg(width, height, "recent", said, "".join(parts))
 
 
 def curve(days, values, *, name, promises, band=None, low=0.0):
@@ -65,7 +70,7 @@ def curve(days, values, *, name, promises, band=None, low=0.0):
 
     ``promises`` are pairs (text, value); ``band`` is a pair: where chance alone may take it.
     """
-    width, height, left, right, top, bottom = 640, 190, 40, 150, 12, 160
+    width, height, left, right, top, bottom = 480, 176, 54, 136, 14, 142
     first, last = days.iloc[0], days.iloc[-1]
     span = max((last - first).days, 1)
 
@@ -79,7 +84,9 @@ def curve(days, values, *, name, promises, band=None, low=0.0):
     for tick in (0, 0.25, 0.5, 0.75, 1) if low == 0 else (low, (1 + low) / 2, 1):
         parts.append(f'<path class="grid" d="M{left} {y(tick):.1f} H{width - right}"/>')
         parts.append(
-            _text(left - 20, y(tick) + 4, f"{tick:.0%}" if name != "QWK" else f"{tick:.2g}", "tick")
+            _text(
+                left - 8, y(tick), f"{tick:.0%}" if name != "QWK" else f"{tick:.2g}", "tick", "end"
+            )
         )
     if band:
         parts.append(
@@ -91,13 +98,11 @@ def curve(days, values, *, name, promises, band=None, low=0.0):
         parts.append(
             f'<path class="promise p{place}" d="M{left} {y(value):.1f} H{width - right}"/>'
         )
-        spot = y(value) + 4
-        while any(abs(spot - other) < 13 for other in heights):
-            spot += 13
+        spot = y(value)
+        while any(abs(spot - other) < LINE for other in heights):
+            spot += LINE
         heights.append(spot)
-        parts.append(
-            f'<text class="note" x="{width - right + 6}" y="{spot:.1f}">{escape(text)}</text>'
-        )
+        parts.append(_text(width - right + 8, spot, text, "note", "start"))
     known = values.notna()
     points = [
         f"{x(day):.1f} {y(value):.1f}"
@@ -108,14 +113,14 @@ def curve(days, values, *, name, promises, band=None, low=0.0):
     if points:
         cx, cy = points[-1].split()
         parts.append(f'<circle class="end" cx="{cx}" cy="{cy}" r="4"/>')
-    parts.append(_text(left + 24, height - 8, f"{first:%d %b %Y}", "tick"))
+    parts.append(_text(left, height - 14, f"{first:%d %b %Y}", "tick", "start"))
     if last > first:
-        parts.append(_text(width - right - 24, height - 8, f"{last:%d %b %Y}", "tick"))
+        parts.append(_text(width - right, height - 14, f"{last:%d %b %Y}", "tick", "end"))
     now = f"now {values[known].iloc[-1]:.2f}" if points else "not defined yet"
     said = f"{name} over time, {now}; " + ", ".join(
         f"{text} {value:.2f}" for text, value in promises
     )
-    return _svg(width, height, said, "".join(parts))
+    return _svg(width, height, "curve", said, "".join(parts))
 
 
 def spread(sample, reference, said):
@@ -130,7 +135,7 @@ def spread(sample, reference, said):
         steps = " ".join(f"H{width * (place + 1):.1f} V{h:.1f}" for place, h in
                          enumerate([*heights[1:], 58]))  # fmt: skip
         shapes.append(f'<path class="{shape}" d="M0 58 V{heights[0]:.1f} {steps}"/>')
-    return _svg(200, 60, said, "".join(shapes))
+    return _svg(200, 60, "spread", said, "".join(shapes))
 
 
 def _grade_y(grade):
@@ -141,12 +146,16 @@ def _short(count):
     return f"{count:,}" if count < 10_000 else f"{count / 1000:,.0f}k"
 
 
-def _text(x, y, text, kind):
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{escape(str(text))}</text>'
-
-
-def _svg(width, height, said, content):
+def _text(x, y, text, kind, anchor="middle"):
+    """A text that begins, has its middle or ends at x, whatever its size; its middle is at y."""
     return (
-        f'<svg class="figure" role="img" aria-label="{escape(said)}" viewBox="0 0 {width} {height}" '
-        f'style="max-width: {width * 1.2:.0f}px">{content}</svg>'
+        f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" '
+        f'dominant-baseline="central">{escape(str(text))}</text>'
+    )
+
+
+def _svg(width, height, kind, said, content):
+    return (
+        f'<svg class="figure {kind}" role="img" aria-label="{escape(said)}" '
+        f'viewBox="0 0 {width} {height}" style="max-width: {width * 1.2:.0f}px">{content}</svg>'
     )

@@ -2,13 +2,14 @@
 
 import datetime
 import hashlib
+import io
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 MODEL, APPROVED = "wine_quality", "approved"
 WINDOW_DAYS = 365  # what is read row by row; all-time counts come from the pipeline's tally
@@ -120,18 +121,22 @@ def distance(sample, reference):
 def write_csv(history, folder):
     """The wines as a CSV file in ``folder``; returns its path."""
     path = Path(folder) / "daily_wines.csv"
-    history.wines.assign(day=history.wines["day"].dt.date).to_csv(path, index=False)
+    whole = {"predicted": "Int64", "model_version": "Int64"}  # though some wines have none
+    history.wines.astype(whole).to_csv(path, index=False)
     return path
 
 
 def _window(store, name, start, columns):
-    """The rows of a feature group from ``start`` on; none when it was never written."""
-    group = store.get_feature_group(name, version=1)
-    if group is None:
-        return pd.DataFrame({column: pd.Series(dtype=object) for column in columns}).astype(
-            {"day": "datetime64[us]"} if "day" in columns else {}
-        )
-    return group.filter(group["day"] >= f"{start} 00:00:00").read()
+    """The rows of a feature group from ``start`` on; only ``columns``, and empty, without any."""
+    group, batches = store.get_feature_group(name, version=1), []
+    if group is not None:
+        # not read(), which draws on the terminal and takes half a second for that
+        with group.filter(group["day"] >= f"{start} 00:00:00").read_batches() as stream:
+            batches = list(stream)
+    if not batches:
+        empty = {column: pd.Series(dtype=object) for column in columns}
+        return pd.DataFrame(empty).astype({"day": "datetime64[us]"} if "day" in columns else {})
+    return pa.Table.from_batches(batches).to_pandas()
 
 
 def _tally(project):
@@ -139,8 +144,7 @@ def _tally(project):
     files = project.get_dataset_api()
     if not files.exists(TALLY):
         return None, None
-    with tempfile.TemporaryDirectory() as folder:
-        content = json.loads(Path(files.download(TALLY, folder, overwrite=True)).read_text())
+    content = json.loads(_content(files, TALLY))
     return np.array(content["all"], dtype=np.int64), content["as_of"]
 
 
@@ -152,11 +156,13 @@ def _model(project, last):
     if last and last.version == best.version:
         return last
     files = project.get_dataset_api()
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("spec.json", "wines.csv"):
-            files.download(f"{best.model_files_path}/{name}", folder, overwrite=True)
-        spec = json.loads((Path(folder) / "spec.json").read_text())
-        content = (Path(folder) / "wines.csv").read_bytes()
-        if hashlib.sha256(content).hexdigest() != spec["sha256"]["wines.csv"]:
-            raise ValueError(f"version {best.version}'s wines.csv is not the registered file")
-        return Model(best.version, spec, pd.read_csv(Path(folder) / "wines.csv"))
+    spec = json.loads(_content(files, f"{best.model_files_path}/spec.json"))
+    wines = _content(files, f"{best.model_files_path}/wines.csv")
+    if hashlib.sha256(wines).hexdigest() != spec["sha256"]["wines.csv"]:
+        raise ValueError(f"version {best.version}'s wines.csv is not the registered file")
+    return Model(best.version, spec, pd.read_csv(io.BytesIO(wines)))
+
+
+def _content(files, path):
+    """A file's bytes. ``read_content`` leaves out a path's first character, whatever it is."""
+    return files.read_content(f"/{path}").content

@@ -10,6 +10,7 @@ import functools
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -40,10 +41,12 @@ class State:
 class Live:
     """A value that ``read(project, last value)`` gives, read again when older than ``seconds``.
 
-    ``read`` runs in one thread, never twice at once, however many pages are open.
+    ``read`` runs in one thread, never twice at once, however many pages are open. Make it in the
+    main thread: it has SIGTERM, by which Spaces are stopped, end the process as it does of itself.
     """
 
     def __init__(self, read: Callable[[Any, Any], Any], seconds: float):
+        signal.signal(signal.SIGTERM, _end)
         self._read, self._seconds = read, seconds
         self._state = State()
         self._wanted = threading.Event()
@@ -110,13 +113,7 @@ def connect():
     # the client asks which project when a key sees several: no input is an error instead
     sys.stdin = open(os.devnull)  # noqa: SIM115 - for as long as the app runs
     import hopsworks
-    import tqdm
     import urllib3
-
-    # progress bars are for terminals; Gradio imported tqdm too early for TQDM_DISABLE
-    bar = tqdm.std.tqdm
-    if not isinstance(bar.__init__, functools.partialmethod):
-        bar.__init__ = functools.partialmethod(bar.__init__, disable=True)
 
     # a host without a name of its own has a certificate of its own, and that is said once already
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
@@ -143,6 +140,7 @@ def in_words(error: Exception) -> str:
         if (
             isinstance(cause, ConnectionError | TimeoutError)
             or "Connection" in type(cause).__name__
+            or "Unavailable" in type(cause).__name__  # pyarrow.flight's
         ):
             return f"{_host()} cannot be reached."
         cause = cause.__cause__ or cause.__context__
@@ -154,6 +152,10 @@ def in_words(error: Exception) -> str:
 
 def _host():
     return os.environ.get("HOPSWORKS_HOST") or PUBLIC_HOST
+
+
+def _end(number, _):
+    sys.exit(128 + number)  # atexit's functions run, as they would not otherwise
 
 
 @functools.cache

@@ -14,43 +14,6 @@ DRIFT_FEWEST = 20
 TELLING = ("alcohol", "volatile_acidity", "residual_sugar", "sulphates")
 NAMES = {"accuracy": "same grade", "within_one": "within one grade", "qwk": "QWK"}
 
-CSS = """
-.ours .two { display: grid; gap: 14px; grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); }
-.ours .two > .card { margin-bottom: 14px; }
-.ours .pair { display: flex; gap: 26px; flex-wrap: wrap; margin: 6px 0 12px; }
-.ours .pair figure { margin: 0; display: flex; align-items: center; gap: 10px; }
-.ours .pair figcaption { line-height: 1.25; }
-.ours .pair b { display: block; font-size: 2.5rem; line-height: 1.1; }
-.ours .figure { width: 100%; height: auto; display: block; margin: 0 auto; }
-.ours .figure text { font: 12px system-ui, sans-serif; fill: var(--soft); }
-.ours .figure .axis { font-size: 13px; fill: var(--ink); }
-.ours .figure .count { font-size: 14px; font-weight: 650; fill: var(--ink); }
-.ours .figure .count.over { fill: #fff; }
-.ours .figure .cell { fill: var(--tint); }
-.ours .figure .cell.agree { stroke: var(--soft); stroke-width: 1.5; }
-.ours .figure .shade { fill: #8b1e3f; }
-.ours .figure .grid { stroke: var(--line); stroke-width: 1; }
-.ours .figure .label { fill: none; stroke-width: 3; }
-.ours .label.red { stroke: #b03a5c; } .ours .label.white { stroke: var(--gold); }
-.ours .figure .cross { stroke: var(--ink); stroke-width: 2; fill: none; }
-.ours .figure .dash { stroke: var(--ink); stroke-width: 2; opacity: 0.55; }
-.ours .figure .line { fill: none; stroke: var(--accent); stroke-width: 2.5; stroke-linejoin: round; }
-.ours .figure .end { fill: var(--accent); }
-.ours .figure .band { fill: var(--gold); opacity: 0.16; }
-.ours .figure .promise { stroke: var(--gold); stroke-width: 2; stroke-dasharray: 7 4; }
-.ours .figure .promise.p1 { stroke: var(--soft); stroke-dasharray: 2 4; }
-.ours .figure .area { fill: var(--glass); opacity: 0.45; }
-.ours .figure .steps { fill: none; stroke: var(--accent); stroke-width: 2; }
-.ours .drifts { display: grid; gap: 14px 22px; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); }
-.ours .drifts h3 { font-size: 0.95rem; margin: 0; }
-.ours .drifts p { margin: 2px 0 4px; }
-.ours .matrix td, .ours .matrix th { text-align: center; padding: 4px 6px; }
-.ours details summary { cursor: pointer; color: var(--accent); }
-.ours .yes { color: var(--up); font-weight: 650; } .ours .no { color: var(--down); font-weight: 650; }
-.ours .latest td, .ours .latest th { white-space: nowrap; }
-@media (max-width: 860px) { .ours .two { grid-template-columns: minmax(0, 1fr); gap: 0; } }
-"""
-
 
 def head(state, now):
     """Title, when the data were read, and a banner for what is wrong."""
@@ -81,27 +44,29 @@ def content(history):
 def _today(history):
     if history.wines.empty:
         return f"""<section class="card today"><h2>The latest wine</h2><div class="pair">
-{glass(None, "", uid="none", size=90)}</div><p>None yet.</p></section>"""
+{glass(None, "", uid="none", size=110)}</div><p>None yet.</p></section>"""
     wine = history.wines.iloc[-1]
-    labels = _labels(history)
-    values = ", ".join(
-        f"{labels[name][0].lower()} {wine[name]:.{labels[name][2]}f} {labels[name][1]}".strip()
-        for name in TELLING
+    values = "".join(
+        f"<div><dt>{escape(label)}</dt><dd>{wine[name]:.{decimals}f} {escape(unit)}</dd></div>"
+        for name, (label, unit, decimals) in _labels(history).items()
     )
     if np.isnan(wine["predicted"]):
-        said, right = "not predicted yet: inference.py does that", glass(None, "", uid="p", size=90)
+        said, right = (
+            "not predicted yet: inference.py does that",
+            glass(None, "", uid="p", size=110),
+        )
         right += "<figcaption>prediction<b>?</b></figcaption>"
     else:
         grade, away = int(wine["predicted"]), abs(int(wine["predicted"]) - int(wine["quality"]))
-        right = glass(grade, wine["type"], uid="p", size=90) + (
+        right = glass(grade, wine["type"], uid="p", size=110) + (
             f'<figcaption>prediction<b class="predicted">{grade}</b>expected '
             f"{wine['expected']:.2f}</figcaption>"
         )
         said = "the prediction agrees with the label" if not away else f"{away} away from the label"
     return f"""<section class="card today"><h2>The wine of {wine["day"]:%Y-%m-%d}: {kind_mark(wine["type"])}</h2>
-<div class="pair"><figure>{glass(int(wine["quality"]), wine["type"], uid="l", size=90)}
+<div class="pair"><figure>{glass(int(wine["quality"]), wine["type"], uid="l", size=110)}
 <figcaption>label<b>{wine["quality"]}</b>of 10</figcaption></figure><figure>{right}</figure></div>
-<p><strong>{said[0].upper() + said[1:]}.</strong> {escape(values[0].upper() + values[1:])}.</p><p class="soft small">The
+<p><strong>{said[0].upper() + said[1:]}.</strong></p><dl class="values">{values}</dl><p class="soft small">The
 label is the grade of the nearest real wine, {escape(wine["source_id"])}. Nobody tasted the wine of the day:
 it does not exist.</p></section>"""
 
@@ -141,7 +106,7 @@ def _latest(history):
     for wine in latest.iloc[::-1].to_dict("records"):
         values = "".join(f"<td>{wine[name]:.{labels[name][2]}f}</td>" for name in TELLING)
         if np.isnan(wine["predicted"]):
-            told = f'<td>–</td><td>–</td><td>{wine["quality"]}</td><td class="left">not predicted yet</td><td>–</td>'
+            told = f'<td>–</td><td>{wine["quality"]}</td><td class="left">not predicted yet</td><td>–</td><td>–</td>'
         else:
             away = int(wine["predicted"]) - int(wine["quality"])
             mark = (
@@ -149,16 +114,15 @@ def _latest(history):
                 if not away
                 else f'<span class="no">{away:+d}</span>'
             )
-            told = f"""<td><strong>{int(wine["predicted"])}</strong></td><td>{wine["expected"]:.2f}</td>
-<td>{wine["quality"]}</td><td class="left">{mark.replace("-", "−")}</td><td>{int(wine["model_version"])}</td>"""
+            told = f"""<td><strong>{int(wine["predicted"])}</strong></td><td>{wine["quality"]}</td>
+<td class="left">{mark.replace("-", "−")}</td><td>{wine["expected"]:.2f}</td><td>{int(wine["model_version"])}</td>"""
         rows += f"""<tr><th class="left" scope="row">{wine["day"]:%Y-%m-%d}</th><td class="left">{kind_mark(wine["type"])}</td>
 {told}{values}</tr>"""
     return f"""<section class="card"><h2>The latest daily wines</h2>{figures.recent(latest)}<p class="soft small"
 style="text-align: center">ring: label (red or gold by the wine's colour) · cross: prediction · dash: expected
-grade</p><div class="scroll" tabindex="0" role="region" aria-label="the latest daily wines" style="max-height:
-380px; overflow-y: auto"><table class="latest"><thead><tr><th class="left" scope="col">day</th><th class="left"
-scope="col">colour</th><th scope="col">predicted</th><th scope="col">expected</th><th scope="col">label</th>
-<th class="left" scope="col">prediction<br>against label</th><th scope="col">model<br>version</th>{heads}</tr></thead>
+grade</p><div class="scroll rows" tabindex="0" role="region" aria-label="the latest daily wines"><table class="latest"><thead><tr><th class="left" scope="col">day</th><th class="left"
+scope="col">colour</th><th scope="col">predicted</th><th scope="col">label</th><th class="left"
+scope="col">prediction<br>against label</th><th scope="col">expected<br>grade</th><th scope="col">model<br>version</th>{heads}</tr></thead>
 <tbody>{rows}</tbody></table></div></section>"""
 
 
@@ -173,7 +137,7 @@ def _matrix(history):
         for grade, row in zip(GRADES, counts, strict=True)
     )
     return f"""<section class="card"><h2>Label against prediction</h2><p class="soft small">{int(counts.sum()):,} wines,
-{since}.</p>{figures.confusion(counts)}<details><summary>The same as a table</summary><div class="scroll"
+{since}.</p>{figures.confusion(counts)}<details open><summary>The same as a table</summary><div class="scroll"
 tabindex="0" role="region" aria-label="confusion matrix"><table class="matrix"><caption class="soft small">Rows: label;
 columns: predicted grade.</caption><thead><tr><th scope="col">label</th>{heads}</tr></thead><tbody>{rows}</tbody>
 </table></div></details></section>"""
@@ -230,7 +194,7 @@ Grey: the {len(history.model.wines):,} wines the model was fitted on; line: the 
 
 
 def _labels(history):
-    """Label, unit and decimals of the telling measurements, by name."""
+    """Label, unit and decimals of the measurements, by name; without a model, of the telling ones."""
     if history.model is None:
         return {name: (name.replace("_", " "), "", 2) for name in TELLING}
     return {
