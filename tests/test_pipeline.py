@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -32,20 +33,38 @@ def failed(process, code):
     return process.stderr
 
 
-def test_a_part_that_comes_too_early_says_what_to_run_first(pipeline_root):
-    stages = pipeline_root.stages
-    assert failed(stages["daily.py too early"], 1) == (
+def test_a_part_that_comes_too_early_says_what_to_run_first(pipeline_root, young):
+    assert failed(pipeline_root.stages["daily.py too early"], 1) == (
         "error: no feature group wine: run initialize.ipynb first\n"
     )
-    assert failed(stages["inference.py too early"], 1) == (
+    assert failed(young.run("inference.py"), 1) == (
+        "error: no feature group daily_wine: run daily.py first\n"
+    )
+    succeeded(young.run("daily.py"))
+    assert failed(young.run("inference.py"), 1) == (
         "error: no served model wine_quality in the registry: run train.ipynb first\n"
     )
 
 
+def test_make_pipeline_shows_its_five_parts_and_a_summary_and_keeps_both(pipeline_root):
+    done = pipeline_root.stages["make pipeline"]
+    assert done.stderr == ""
+    parts = ("initialize.ipynb", "model_finder.py", "train.ipynb", "daily.py", "inference.py")
+    for number, part in enumerate(parts, start=1):
+        assert re.search(rf"^{number}/5  {part} +\d+\.\d s$", done.stdout, re.M)
+    assert "wines      6,497 raw, 5,320 distinct, 13,006 balanced\n" in done.stdout
+    reports = pipeline_root.root / "reports"
+    kept = json.loads((reports / "summary.json").read_text())
+    assert kept["rows"] == {"raw": 6497, "clean": 5320, "balanced": 13006}
+    assert f"test part  QWK {kept['metrics']['test']['qwk']:.3f}, " in done.stdout
+    for page in ("initialize.html", "train.html"):
+        assert (reports / page).stat().st_size > 100_000
+
+
 def test_the_scripts_say_what_they_did_and_nothing_else(pipeline_root):
+    reports = pipeline_root.root / "reports"
     finder, daily, inference = (
-        succeeded(pipeline_root.stages[name])
-        for name in ("model_finder.py", "daily.py", "inference.py")
+        (reports / f"{name}.log").read_text() for name in ("model_finder", "daily", "inference")
     )
     assert "4,255 training wines" in finder
     assert "best: " in finder
