@@ -95,7 +95,7 @@ def last_tally(project):
 def predictions_from(store, day):
     """The predictions filed on ``day`` or later; none before the first was made."""
     if features.find(store, features.PREDICTION) is None:
-        return pd.DataFrame(columns=["wine_id", "filed", "quality", "predicted"])
+        return features.empty(features.PREDICTION)
     return features.read_from(store, features.PREDICTION, "filed", day)
 
 

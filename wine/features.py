@@ -4,25 +4,41 @@ All groups are offline, in Delta, version 1. Hopsworks upserts by primary key an
 and both come from the data, never from the clock: writing anything twice changes nothing.
 """
 
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
+from wine.columns import NAMES
 from wine.connection import call, streams
 from wine.errors import WineError
 
 VERSION = 1
+NOTHING_WRITTEN = re.compile(  # how the client says that a feature group has no table yet
+    r"nothing was inserted yet|No commits found|No delta logs found"
+    r"|No data found for featuregroup [\w.]+\. Detail"
+)
 
 
 @dataclass(frozen=True)
 class Group:
-    """What Hopsworks must know of a feature group, and which part of the pipeline writes it."""
+    """What Hopsworks must know of a feature group, and which part of the pipeline writes it.
+
+    ``columns`` maps every column to its type, as Hopsworks calls it.
+    """
 
     name: str
     description: str
     primary_key: str
     written_by: str
+    columns: dict
     event_time: str | None = None
+
+
+_MEASURED = dict.fromkeys(NAMES, "double") | {"type": "string", "quality": "bigint"}
+_DATED = {"wine_id": "string", "day": "timestamp", "filed": "timestamp"}
 
 
 WINE = Group(
@@ -30,18 +46,21 @@ WINE = Group(
     "Every distinct wine of UCI's Wine Quality data, its near-duplicate group and its split",
     "wine_id",
     "initialize.ipynb",
+    _MEASURED | {"wine_id": "string", "group_id": "bigint", "split": "string"},
 )
 BALANCED = Group(
     "wine_balanced",
     "The training wines balanced by grade with SMOTE; never evaluated on",
     "row_id",
     "initialize.ipynb",
+    _MEASURED | {"row_id": "string", "synthetic": "boolean"},
 )
 DAILY = Group(
     "daily_wine",
     "One generated wine a day; its quality is the grade of its nearest real wine",
     "wine_id",
     "daily.py",
+    _MEASURED | _DATED | {"source_id": "string"},
     "day",
 )
 PREDICTION = Group(
@@ -49,6 +68,9 @@ PREDICTION = Group(
     "What the served model said of each daily wine, when it was new",
     "wine_id",
     "inference.py",
+    _DATED
+    | {"type": "string", "quality": "bigint", "predicted": "bigint", "expected": "double"}
+    | {"probability": "double", "model_version": "bigint"},
     "day",
 )
 
@@ -66,6 +88,8 @@ def write(store, group, frame):
         time_travel_format="DELTA",
         stream=streams(),
     )
+    if feature_group.id is not None:  # it was there before
+        _check_columns(feature_group, group, set(frame))
     times = frame.select_dtypes("datetime").columns  # Delta keeps microseconds
     frame = frame.astype(dict.fromkeys(times, "datetime64[us]"))
     # waits for the cluster's job when streaming; without streaming the rows are there at once
@@ -74,8 +98,33 @@ def write(store, group, frame):
 
 
 def find(store, group):
-    """The feature group, or None when it was never written."""
-    return call(store.get_feature_group, group.name, version=VERSION)
+    """The feature group, or None when it was never written; WineError when its columns differ."""
+    feature_group = call(store.get_feature_group, group.name, version=VERSION)
+    if feature_group is not None:
+        _check_columns(feature_group, group)
+    return feature_group
+
+
+def _check_columns(feature_group, group, written=None):
+    """Raises WineError when a column is missing or of another type.
+
+    So it does for a column too many when rows are to be ``written`` (a set of their columns):
+    reading does not mind it, but Hopsworks takes no rows that lack it.
+    """
+    there = {feature.name: feature.type for feature in feature_group.features}
+    faults = [f"no column {name}" for name in group.columns if name not in there]
+    faults += [
+        f"{name} is {there[name]} instead of {kind}"
+        for name, kind in group.columns.items()
+        if there.get(name, kind) != kind
+    ]
+    if written:
+        faults += [f"{name} is a column too many" for name in there if name not in written]
+    if faults:
+        raise WineError(
+            f"the feature group {group.name} was changed from outside ({', '.join(faults)}): "
+            f"undo that, or delete it and run {group.written_by} to make it anew"
+        )
 
 
 def need(store, group):
@@ -88,7 +137,7 @@ def need(store, group):
 
 def read(store, group):
     """All rows of a feature group, ordered by its key; WineError when it is missing or empty."""
-    frame = call(need(store, group).read)
+    frame = _rows(need(store, group), group)
     if frame.empty:
         raise WineError(f"the feature group {group.name} is empty: run {group.written_by} first")
     return frame.sort_values(group.primary_key, ignore_index=True)
@@ -98,7 +147,27 @@ def read_from(store, group, column, start):
     """The rows whose timestamp ``column`` is ``start`` (a date) or later, ordered by key."""
     feature_group = need(store, group)
     query = feature_group.filter(feature_group[column] >= f"{start} 00:00:00")
-    return call(query.read).sort_values(group.primary_key, ignore_index=True)
+    return _rows(query, group).sort_values(group.primary_key, ignore_index=True)
+
+
+def empty(group):
+    """A feature group's columns without rows."""
+    types = {"string": "object", "bigint": "int64", "timestamp": "datetime64[us]"}
+    return pd.DataFrame(
+        {name: pd.Series(dtype=types.get(kind, kind)) for name, kind in group.columns.items()}
+    )
+
+
+def _rows(query, group):
+    """What a query reads; no rows when the run that made the group ended before it wrote any."""
+    from hopsworks.client.exceptions import FeatureStoreException
+
+    try:
+        return call(query.read)
+    except FeatureStoreException as error:
+        if not NOTHING_WRITTEN.search(str(error)):
+            raise
+        return empty(group)
 
 
 def read_wines(store):
