@@ -5,6 +5,7 @@ import sys
 import click
 
 from wine import summary
+from wine.connection import refusal
 from wine.errors import WineError
 
 
@@ -26,6 +27,8 @@ def run(command):
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped", 130)
     except Exception as error:
+        if refused := refusal(error):
+            _fail(str(refused), refused.exit_code)
         summary.add_error(f"{type(error).__name__}: {error}")
         raise
 

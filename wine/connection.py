@@ -9,6 +9,7 @@ safe. A variable that is set but empty, as GitHub passes one that nobody defined
 
 import concurrent.futures
 import contextlib
+import errno
 import functools
 import io
 import logging
@@ -50,6 +51,8 @@ def connect():
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", message="Incremented version")  # said at every read
+    # it logs the traceback of every error that it then raises
+    logging.getLogger("hsfs.core.arrow_flight_client").setLevel(logging.CRITICAL)
 
     settings, where = _settings()
     try:
@@ -130,6 +133,23 @@ def is_passing(error):
             return status == 429 or (status >= 500 and status != 501)
         error = error.__cause__ or error.__context__
     return False
+
+
+def refusal(error):
+    """The WineError for an error that says no without being a bug here; None for any other.
+
+    For example a disk that is full, a damaged table, a key that was withdrawn in the middle.
+    """
+    from deltalake.exceptions import DeltaError
+    from hopsworks.client.exceptions import FeatureStoreException, RestAPIError
+
+    if isinstance(error, RestAPIError) and error.response.status_code in (401, 403):
+        return BadInput("Hopsworks refused the API key: check HOPSWORKS_API_KEY and its scopes")
+    if isinstance(error, RestAPIError | FeatureStoreException | DeltaError) or (
+        isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+    ):
+        return WineError(f"stopped by {_first_line(error)}; once that is mended, run it again")
+    return None
 
 
 def _within(seconds, function, *args, **kwargs):
@@ -281,4 +301,5 @@ def _first_line(error):
     while link is not None and not isinstance(getattr(link, "reason", None), Exception):
         link = link.__cause__ or link.__context__
     text = str(link.reason if link else error).strip()
+    text = re.split(r"\.* Detail: | gRPC client debug context", text)[0]  # of use to nobody here
     return f"{type(error).__name__}: {text.splitlines()[0] if text else ''}"[:200]
