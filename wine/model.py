@@ -6,6 +6,7 @@ measure drift against). The folder is the only contract between training and ser
 """
 
 import hashlib
+import importlib
 import json
 from pathlib import Path
 
@@ -58,9 +59,10 @@ def save(folder, model, spec, wines, out_of_fold):
 
 
 def load(folder):
-    """The model and its spec. Checksums are compared before anything is unpickled.
+    """The model and its spec. Checksums and versions are compared before anything is unpickled.
 
-    Raises WineError, naming the file, when one is missing or altered.
+    Raises WineError, naming the file, when one is missing or altered, and when the model was made
+    with another minor version of a library whose objects it holds.
     """
     folder = Path(folder)
     for file in ("spec.json", *FILES):
@@ -69,6 +71,7 @@ def load(folder):
     try:
         spec = json.loads((folder / "spec.json").read_text())
         expected = {file: spec["sha256"][file] for file in FILES}
+        made_with = {name: spec["versions"][name] for name in ("sklearn", "xgboost")}
     except (ValueError, KeyError, TypeError) as error:
         raise WineError("the model's spec.json is damaged: run train.ipynb again") from error
     for file in FILES:
@@ -76,6 +79,13 @@ def load(folder):
             raise WineError(
                 f"the model's {file} is not the one that was registered (its SHA-256 differs): "
                 "it was not loaded; run train.ipynb to register a new version"
+            )
+    for name, made in made_with.items():
+        here = importlib.import_module(name).__version__
+        if made.split(".")[:2] != here.split(".")[:2]:  # pickles are promised to work in these only
+            raise WineError(
+                f"the model was made with {name} {made} and this is {here}: it was not loaded; "
+                "install the version it was made with, or run train.ipynb to register a new one"
             )
     return joblib.load(folder / "model.joblib"), spec
 
@@ -88,20 +98,26 @@ def register(project, folder, *, metrics, wines, approved, description):
     from hsml.model_schema import ModelSchema
     from hsml.schema import Schema
 
-    registry = call(project.get_model_registry)
+    registry, datasets = call(project.get_model_registry), project.get_dataset_api()
     schema = ModelSchema(Schema(wines[list(FEATURES)]), Schema(wines[["quality"]]))
-    versions = [entry.version for entry in call(registry.get_models, NAME)]
-    version = max(versions, default=0) + 1
-    registered = registry.sklearn.create_model(
-        name=NAME,
-        version=version,
-        metrics=metrics | ({APPROVED: float(version)} if approved else {}),
-        description=description,
-        input_example=wines[list(FEATURES)].head(1),
-        model_schema=schema,
-    )
-    call(registered.save, str(folder))
-    return registered
+
+    def save():
+        version = max((entry.version for entry in registry.get_models(NAME)), default=0) + 1
+        # a save that was killed leaves its folder, and the client refuses to use that number again
+        while datasets.exists(f"Models/{NAME}/{version}"):
+            version += 1
+        registered = registry.sklearn.create_model(
+            name=NAME,
+            version=version,
+            metrics=metrics | ({APPROVED: float(version)} if approved else {}),
+            description=description,
+            input_example=wines[list(FEATURES)].head(1),
+            model_schema=schema,
+        )
+        registered.save(str(folder))
+        return registered
+
+    return call(save)
 
 
 def served(project):
