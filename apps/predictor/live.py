@@ -146,6 +146,9 @@ def in_words(error: Exception) -> str:
         cause = cause.__cause__ or cause.__context__
     if status in (401, 403):
         return f"{_host()} refused the API key: check HOPSWORKS_API_KEY and its scopes."
+    if type(error).__name__ == "ProjectException":
+        project = os.environ.get("HOPSWORKS_PROJECT")
+        return f"{_host()} has no project {project} for this key: check HOPSWORKS_PROJECT."
     lines = str(error).strip().splitlines() or [""]
     return f"{_host()} answered with an error: {type(error).__name__}: {lines[0][:160]}"
 
