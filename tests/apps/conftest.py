@@ -1,5 +1,6 @@
 """A browser, a local Hopsworks after a real pipeline run, and both apps, running, on it."""
 
+import datetime
 import importlib.util
 import os
 import re
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pandas as pd
 import pytest
 import requests
@@ -21,7 +23,9 @@ from playwright.sync_api import expect, sync_playwright
 
 import hopsworks_local
 from wine import model
+from wine.generator import generate
 
+TODAY = datetime.datetime.now(datetime.UTC).date()
 APPS = Path(__file__).parents[2] / "apps"
 START_SECONDS = 60
 PHONE = {"width": 390, "height": 844}
@@ -195,6 +199,27 @@ def model_folder(pipeline):
     return pipeline.store / "wine/files/Models" / model.NAME / "1/Files"
 
 
+def day(back):
+    """The date so many days ago, in UTC as all dates are."""
+    return TODAY - datetime.timedelta(days=back)
+
+
+def daily(days, wines):
+    """Rows of ``daily_wine``, filed on their days."""
+    return pd.DataFrame([generate(day, wines) | {"filed": pd.Timestamp(day)} for day in days])
+
+
+def predictions(wines, predicted):
+    """Rows of ``wine_prediction`` for daily wines, as of a model that said ``predicted``."""
+    made = wines[["wine_id", "day", "filed", "type", "quality"]].copy()
+    return made.assign(
+        predicted=np.asarray(predicted, dtype=np.int64),
+        expected=np.asarray(predicted) + 0.125,
+        probability=0.5,
+        model_version=1,
+    )
+
+
 def answer_of(fitted, wine):
     """``wine.model``'s grade and expected grade of one wine, a dict of FEATURES."""
     grades, expected, _ = model.predict(*fitted, pd.DataFrame([wine]))
@@ -223,15 +248,20 @@ def assert_accessible(page):
 
 
 def assert_fits(page):
-    """The page is no wider than its window: nothing to scroll sideways."""
+    """Nothing of the page is beyond its window's side, but what is in a part that scrolls."""
     width = page.viewport_size["width"]
-    wide = page.evaluate("document.documentElement.scrollWidth")
     beyond = page.evaluate(
-        """(width) => [...document.querySelectorAll("body *")]
-          .filter(e => e.getBoundingClientRect().right > width + 1).map(e => e.outerHTML.slice(0, 120))""",
+        """(width) => {
+          const inside = (e) => e.getBoundingClientRect().right <= width + 1;
+          const scrolls = (e) => ["auto", "scroll"].includes(getComputedStyle(e).overflowX);
+          const held = (e) => e && ((scrolls(e) && inside(e)) || held(e.parentElement));
+          return [...document.querySelectorAll("body *")]
+            .filter(e => !inside(e) && !held(e.parentElement)).map(e => e.outerHTML.slice(0, 120));
+        }""",
         width,
     )
-    assert wide <= width, f"{wide} px wide in a window of {width} px: {beyond}"
+    assert not beyond, f"beyond the side of a window of {width} px: {beyond}"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def _is_here(url):
