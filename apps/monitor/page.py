@@ -8,7 +8,7 @@ import numpy as np
 from history import FEWEST, GRADES, ROLLING, WINDOW_DAYS, distance, over_time, scores
 from look import banner, glass, kind_mark, moment
 
-STALE_HOURS = 36
+STALE = datetime.timedelta(hours=36)
 LATEST = 30
 DRIFT_FEWEST = 20
 TELLING = ("alcohol", "volatile_acidity", "residual_sugar", "sulphates")
@@ -22,11 +22,11 @@ def head(state, now):
         said += banner(f"{state.trouble} What you see is what was read at {moment(state.as_of)}.")
     if len(history.wines):
         last = history.wines["day"].iloc[-1].to_pydatetime().replace(tzinfo=datetime.UTC)
-        hours = (now - last).total_seconds() / 3600
-        if hours > STALE_HOURS:
+        if now - last > STALE:
+            days = (now.date() - last.date()).days
             said += banner(
-                f"The last daily wine is of {last:%Y-%m-%d}, {hours / 24:.0f} days ago: the schedule "
-                "may have stopped. daily.py fills the days missed.", bad=False,
+                f"The last daily wine is of {last:%Y-%m-%d}, {days} day{'s' if days > 1 else ''} ago: the "
+                "schedule may have stopped. daily.py fills the days missed.", bad=False,
             )  # fmt: skip
     else:
         said += banner("There is no daily wine yet: daily.py makes the first.", bad=False)
@@ -171,8 +171,9 @@ what was promised; shaded: how far {ROLLING} wines may stray from that by chance
 def _drift(history):
     wines = history.wines
     if history.model is None or len(wines) < DRIFT_FEWEST:
-        return f"""<section class="card"><h2>Drift of the measurements</h2><p>Compared with the training wines from
-{DRIFT_FEWEST} daily wines on; there are {len(wines)}.</p></section>"""
+        lacking = f"from {DRIFT_FEWEST} daily wines on; there are {len(wines)}"
+        return f"""<section class="card"><h2>Drift of the measurements</h2><p>Compared with the training wines
+{lacking if history.model else "as soon as a model is served"}.</p></section>"""
     cards, drifted = "", []
     for column in history.model.spec["columns"]:
         name, label = column["name"], column["label"]

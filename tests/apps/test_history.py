@@ -1,6 +1,5 @@
 """The monitor's figures against the pipeline's own, scikit-learn's and SciPy's, on a real store."""
 
-import datetime
 import json
 
 import numpy as np
@@ -10,33 +9,11 @@ from scipy.special import kolmogi
 from scipy.stats import ks_2samp
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
-from tests.apps.conftest import load, model_folder
+from tests.apps.conftest import TODAY, daily, day, load, model_folder, predictions
 from wine import features, metrics, model
 from wine.columns import GRADES
-from wine.generator import generate
 
 history = load("monitor", "history")
-TODAY = datetime.datetime.now(datetime.UTC).date()
-
-
-def day(back):
-    return TODAY - datetime.timedelta(days=back)
-
-
-def daily(days, wines):
-    """Rows of ``daily_wine``, filed on their days."""
-    return pd.DataFrame([generate(day, wines) | {"filed": pd.Timestamp(day)} for day in days])
-
-
-def predictions(wines, predicted):
-    """Rows of ``wine_prediction`` for daily wines, as of a model that said ``predicted``."""
-    made = wines[["wine_id", "day", "filed", "type", "quality"]].copy()
-    return made.assign(
-        predicted=np.asarray(predicted, dtype=np.int64),
-        expected=np.asarray(predicted) + 0.125,
-        probability=0.5,
-        model_version=1,
-    )
 
 
 @pytest.fixture
