@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest.mock import patch  # for the environment only; the client is never replaced
 
+import hypothesis
 import numpy as np
 import pytest
+from filelock import FileLock
 
 import hopsworks_local
 from wine import dataset, features
@@ -19,6 +22,8 @@ from wine.connection import connect
 from wine.split import locked_part
 
 REPOSITORY = Path(__file__).parent.parent
+hypothesis.settings.register_profile("shared machine", deadline=None)  # seconds say nothing there
+hypothesis.settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")
@@ -131,17 +136,36 @@ def pipeline_root(empty_pipeline, tmp_path_factory):
 
     What the five parts write lies below ``root`` (model_finder_results/, reports/) and in the
     local Hopsworks of ``store``; ``stages`` has "make pipeline", and "daily.py too early", which
-    ran before anything was there.
+    ran before anything was there. Where tests run in several processes, one runs the pipeline and
+    each has a copy.
 
     Everything downstream may read it and run programs that change nothing in it; a test that
     does change or spoil something takes ``pipeline_root.copy(folder)``.
     """
-    store = tmp_path_factory.mktemp("hopsworks")
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    stages, made = shared / "stages.pickle", ("reports", "model_finder_results")
+    with FileLock(shared / "pipeline.lock"):
+        if not stages.is_file():
+            done = run_pipeline(empty_pipeline, shared / "hopsworks")
+            for folder in made:
+                shutil.copytree(empty_pipeline.root / folder, shared / folder)
+            stages.write_bytes(pickle.dumps(done))
+    for folder in made:
+        shutil.copytree(shared / folder, empty_pipeline.root / folder, dirs_exist_ok=True)
+    store = tmp_path_factory.mktemp("hopsworks") / "data"
+    shutil.copytree(shared / "hopsworks", store)
     env = empty_pipeline.env | {"HOPSWORKS_LOCAL_ROOT": str(store)}
-    pipeline = replace(empty_pipeline, store=store, env=env, stages={})
-    pipeline.stages["daily.py too early"] = pipeline.run("daily.py")
+    return replace(empty_pipeline, store=store, env=env, stages=pickle.loads(stages.read_bytes()))
+
+
+def run_pipeline(pipeline, store):
+    """Run ``make pipeline`` on a new local Hopsworks; returns the finished processes by name."""
+    env = pipeline.env | {"HOPSWORKS_LOCAL_ROOT": str(store)}
+    early = replace(pipeline, env=env).run("daily.py")
     with pipeline.installed():
-        made = subprocess.run(
+        done = subprocess.run(
             ["make", "pipeline"],
             cwd=pipeline.root,
             env=env,
@@ -149,9 +173,8 @@ def pipeline_root(empty_pipeline, tmp_path_factory):
             capture_output=True,
             text=True,
         )
-    pipeline.stages["make pipeline"] = made
-    assert made.returncode == 0, made.stderr
-    return pipeline
+    assert done.returncode == 0, done.stderr
+    return {"daily.py too early": early, "make pipeline": done}
 
 
 class Reader:
