@@ -296,10 +296,16 @@ def _explained(error, host):
 
 
 def _first_line(error):
-    # the reason inside a failed connection says more than the sentences wrapped around it
-    link = error
-    while link is not None and not isinstance(getattr(link, "reason", None), Exception):
-        link = link.__cause__ or link.__context__
-    text = str(link.reason if link else error).strip()
+    from hopsworks.client.exceptions import RestAPIError
+
+    if isinstance(error, RestAPIError):
+        said = error.user_message or error.response.reason
+        text = f"HTTP {error.response.status_code}, {said}"
+    else:
+        # the reason inside a failed connection says more than the sentences wrapped around it
+        link = error
+        while link is not None and not isinstance(getattr(link, "reason", None), Exception):
+            link = link.__cause__ or link.__context__
+        text = str(link.reason if link else error).strip()
     text = re.split(r"\.* Detail: | gRPC client debug context", text)[0]  # of use to nobody here
     return f"{type(error).__name__}: {text.splitlines()[0] if text else ''}"[:200]
