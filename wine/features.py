@@ -2,6 +2,9 @@
 
 All groups are offline, in Delta, version 1. Hopsworks upserts by primary key and event time,
 and both come from the data, never from the clock: writing anything twice changes nothing.
+What grows by a wine a day is partitioned by month and compacted, so that one more wine costs the
+same after any number of years: an upsert compares with the rows of its month alone, and a month
+is one file.
 """
 
 import re
@@ -26,7 +29,8 @@ NOTHING_WRITTEN = re.compile(  # how the client says that a feature group has no
 class Group:
     """What Hopsworks must know of a feature group, and which part of the pipeline writes it.
 
-    ``columns`` maps every column to its type, as Hopsworks calls it.
+    ``columns`` maps every column to its type, as Hopsworks calls it. A group ``by_month`` has a
+    partition key ``month``, which is made of its ``day``.
     """
 
     name: str
@@ -35,10 +39,11 @@ class Group:
     written_by: str
     columns: dict
     event_time: str | None = None
+    by_month: bool = False
 
 
 _MEASURED = dict.fromkeys(NAMES, "double") | {"type": "string", "quality": "bigint"}
-_DATED = {"wine_id": "string", "day": "timestamp", "filed": "timestamp"}
+_DATED = {"wine_id": "string", "day": "timestamp", "month": "string", "filed": "timestamp"}
 
 
 WINE = Group(
@@ -62,6 +67,7 @@ DAILY = Group(
     "daily.py",
     _MEASURED | _DATED | {"source_id": "string"},
     "day",
+    by_month=True,
 )
 PREDICTION = Group(
     "wine_prediction",
@@ -72,11 +78,14 @@ PREDICTION = Group(
     | {"type": "string", "quality": "bigint", "predicted": "bigint", "expected": "double"}
     | {"probability": "double", "model_version": "bigint"},
     "day",
+    by_month=True,
 )
 
 
 def write(store, group, frame):
     """Upsert the rows of ``frame`` into a feature group, which is made if it is not there."""
+    if group.by_month:
+        frame = frame.assign(month=frame["day"].dt.strftime("%Y-%m"))
     feature_group = call(
         store.get_or_create_feature_group,
         name=group.name,
@@ -84,6 +93,7 @@ def write(store, group, frame):
         description=group.description,
         primary_key=[group.primary_key],
         event_time=group.event_time,
+        partition_key=["month"] if group.by_month else [],
         online_enabled=False,
         time_travel_format="DELTA",
         stream=streams(),
@@ -92,8 +102,15 @@ def write(store, group, frame):
         _check_columns(feature_group, group, set(frame))
     times = frame.select_dtypes("datetime").columns  # Delta keeps microseconds
     frame = frame.astype(dict.fromkeys(times, "datetime64[us]"))
+    delta = group.by_month and not streams()  # when streaming, the cluster writes the files
+    # The client appends to a month that has no rows, and two runs that do so at once would both
+    # succeed. A table property, though the same as before, lets only one of them; the other one
+    # is tried again, finds the rows and updates them.
+    options = {"delta.enableChangeDataFeed": "true"} if delta else {}
     # waits for the cluster's job when streaming; without streaming the rows are there at once
-    call(feature_group.insert, frame, wait=True)
+    call(feature_group.insert, frame, write_options=options, wait=True)
+    if delta:
+        call(feature_group.delta_optimize)
     return feature_group
 
 

@@ -1,0 +1,60 @@
+"""One more daily wine costs the same after any number of days, and comes once."""
+
+import subprocess
+
+import pandas as pd
+from deltalake import DeltaTable
+
+from wine import features
+from wine.generator import generate
+
+MONTHS = pd.date_range("2025-01-01", periods=5, freq="MS")
+BEGINS_MONTHS = f"""
+import sys
+import pandas as pd
+from wine import features
+from wine.connection import connect
+
+store = connect().get_feature_store()
+wine = features.read(store, features.DAILY).tail(1)
+for day in pd.to_datetime({[str(day.date()) for day in MONTHS]}):
+    print("ready", flush=True)
+    sys.stdin.readline()
+    features.write(store, features.DAILY, wine.assign(day=day, wine_id=str(day.date())))
+"""
+
+
+def test_one_more_wine_meets_the_rows_of_its_month_alone(pipeline_root, reader, train, tmp_path):
+    pipeline = pipeline_root.copy(tmp_path / "copy")
+    hopsworks = reader(pipeline)
+    days = [first + pd.Timedelta(days=later) for first in MONTHS for later in (0, 1)]
+    made = pd.DataFrame([generate(day.date(), train) | {"filed": day} for day in days])
+    for number in range(len(made)):
+        features.write(hopsworks.store, features.DAILY, made.iloc[[number]])
+    table = DeltaTable(next((pipeline.store / "wine" / "tables").glob("daily_wine-*")))
+    merges = [entry for entry in table.history() if entry["operation"] == "MERGE"]
+    assert len(merges) == len(MONTHS), "the second wine of each month"
+    for merge in merges:
+        scanned = int(merge["operationMetrics"]["num_target_files_scanned"])
+        assert scanned <= 1, "the files of other months are not read"
+    assert len(table.file_uris()) == len(MONTHS) + 1, "a file for each month, and today's"
+    stored = hopsworks.read(features.DAILY)
+    kept = stored[stored["wine_id"].isin(made["wine_id"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept[made.columns], made, check_dtype=False)
+
+
+def test_two_runs_that_begin_a_month_at_once_leave_one_row(pipeline_root, reader, tmp_path):
+    pipeline = pipeline_root.copy(tmp_path / "copy")
+    runs = [pipeline.start("-c", BEGINS_MONTHS, stdin=subprocess.PIPE) for _ in range(2)]
+    for _ in MONTHS:
+        for run in runs:
+            assert "ready\n" in iter(run.stdout.readline, ""), run.stderr.read()
+        for run in runs:
+            run.stdin.write("\n")
+            run.stdin.flush()
+    for run in runs:
+        _, stderr = run.communicate(timeout=60)
+        assert (run.returncode, stderr) == (0, "")
+    stored = reader(pipeline).read(features.DAILY)["wine_id"].tolist()
+    assert stored[: len(MONTHS)] == [str(day.date()) for day in MONTHS]
+    assert len(stored) == len(MONTHS) + 1
