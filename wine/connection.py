@@ -24,6 +24,9 @@ import tenacity
 from wine.errors import BadInput, WineError
 
 PUBLIC_HOST = "eu-west.cloud.hopsworks.ai"
+# another run made a feature group, view, file or folder, or is just replacing a file, between
+# the client's question whether it is there and what the client did then
+OVERTAKEN = {270089, 270179, 110012, 110047, 110018}
 LOGIN_SECONDS = 10  # for a login beside the patience; the client itself would wait for ever
 
 _borne = 0.0  # seconds that this program has spent on trouble so far
@@ -130,7 +133,8 @@ def is_passing(error):
             return True
         if isinstance(error, RestAPIError):
             status = error.response.status_code
-            return status == 429 or (status >= 500 and status != 501)
+            overtaken = getattr(error, "error_code", None) in OVERTAKEN
+            return overtaken or status == 429 or (status >= 500 and status != 501)
         error = error.__cause__ or error.__context__
     return False
 

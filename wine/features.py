@@ -86,20 +86,6 @@ def write(store, group, frame):
     """Upsert the rows of ``frame`` into a feature group, which is made if it is not there."""
     if group.by_month:
         frame = frame.assign(month=frame["day"].dt.strftime("%Y-%m"))
-    feature_group = call(
-        store.get_or_create_feature_group,
-        name=group.name,
-        version=VERSION,
-        description=group.description,
-        primary_key=[group.primary_key],
-        event_time=group.event_time,
-        partition_key=["month"] if group.by_month else [],
-        online_enabled=False,
-        time_travel_format="DELTA",
-        stream=streams(),
-    )
-    if feature_group.id is not None:  # it was there before
-        _check_columns(feature_group, group, set(frame))
     times = frame.select_dtypes("datetime").columns  # Delta keeps microseconds
     frame = frame.astype(dict.fromkeys(times, "datetime64[us]"))
     delta = group.by_month and not streams()  # when streaming, the cluster writes the files
@@ -107,8 +93,26 @@ def write(store, group, frame):
     # succeed. A table property, though the same as before, lets only one of them; the other one
     # is tried again, finds the rows and updates them.
     options = {"delta.enableChangeDataFeed": "true"} if delta else {}
-    # waits for the cluster's job when streaming; without streaming the rows are there at once
-    call(feature_group.insert, frame, write_options=options, wait=True)
+
+    def upsert():  # as a whole, since another run may make the group in between
+        feature_group = store.get_or_create_feature_group(
+            name=group.name,
+            version=VERSION,
+            description=group.description,
+            primary_key=[group.primary_key],
+            event_time=group.event_time,
+            partition_key=["month"] if group.by_month else [],
+            online_enabled=False,
+            time_travel_format="DELTA",
+            stream=streams(),
+        )
+        if feature_group.id is not None:  # it was there before
+            _check_columns(feature_group, group, set(frame))
+        # waits for the cluster's job when streaming; without it, the rows are there at once
+        feature_group.insert(frame, write_options=options, wait=True)
+        return feature_group
+
+    feature_group = call(upsert)
     if delta:
         call(feature_group.delta_optimize)
     return feature_group
@@ -241,8 +245,7 @@ def make_folder(dataset, folder):
     parts = folder.split("/")
     for depth in range(2, len(parts) + 1):
         path = "/".join(parts[:depth])
-        if not call(dataset.exists, path):
-            call(dataset.mkdir, path)
+        call(lambda path=path: dataset.exists(path) or dataset.mkdir(path))
 
 
 def exists(project, path):
@@ -252,8 +255,12 @@ def exists(project, path):
 
 def download_text(project, path):
     """The text of a file of the project, or None when it is not there."""
-    if not exists(project, path):
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        local = call(project.get_dataset_api().download, path, folder, overwrite=True)
-        return Path(local).read_text()
+    dataset = project.get_dataset_api()
+
+    def download():
+        if not dataset.exists(path):
+            return None
+        with tempfile.TemporaryDirectory() as folder:
+            return Path(dataset.download(path, folder, overwrite=True)).read_text()
+
+    return call(download)
