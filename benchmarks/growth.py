@@ -23,8 +23,9 @@ be equal to that.
 
 Every cell is a process of its own, timed from start to end; its memory is the largest sum of
 resident memory of the process and all below it (the local server, notebook kernels, workers), seen
-ten times a second. Measured anew are only the cells asked for; results/growth.{json,md,png} keep
-the others.
+ten times a second. A ratio is one of the processor's seconds, which other programs disturb less.
+Measured anew are only the cells asked for; results/growth.{json,png}, growth_data.md (the first
+table) and growth.md (the second) keep the others.
 """
 
 import contextlib
@@ -289,12 +290,14 @@ def keep(table, size, name, found):
     result["machine"] = common.machine()
     result[table].setdefault(size, {})[name] = found
     common.keep("growth", result)
-    (common.RESULTS / "growth.md").write_text(report(result))
+    by_part, by_job = tables(result)
+    (common.RESULTS / "growth_data.md").write_text(common.markdown(by_part))
+    (common.RESULTS / "growth.md").write_text(common.markdown(by_job))
     draw(result).savefig(common.RESULTS / "growth.png")
 
 
-def report(result):
-    """Both tables as Markdown."""
+def tables(result):
+    """Both tables as DataFrames."""
     data, history = result["data"], result["history"]
     floor = "start and login"
     rows = len(dataset.read())
@@ -312,12 +315,7 @@ def report(result):
         for size in HISTORIES
         if size in history
     )
-    return (
-        "The wines to learn from: seconds and peak memory of each part "
-        f"(a part is stopped at {MOST_SECONDS} s or {MOST_GB} GB).\n\n{common.markdown(by_part)}\n"
-        "The daily wines made so far: seconds to add one more, predict it and show it, and how "
-        f"often that is the start and login alone.\n\n{common.markdown(by_job)}"
-    )
+    return by_part, by_job
 
 
 def spoken(size):
@@ -332,9 +330,12 @@ def said(cell, floor=None):
         return ""
     if "stopped" in cell:
         return cell["stopped"]
-    times = f" ({cell['seconds'] / floor['seconds']:.1f} ×)" if floor else ""
+    times = f" ({cell['cpu_seconds'] / floor['cpu_seconds']:.1f} ×)" if floor else ""
     digits = 0 if cell["seconds"] >= 100 else 1
-    return f"{cell['seconds']:.{digits}f} s{times}, {cell['peak_mb']:,.0f} MB"
+    return (
+        f"{cell['seconds']:.{digits}f} s, {cell['cpu_seconds']:.{digits}f} s of CPU{times}, "
+        f"{cell['peak_mb']:,.0f} MB"
+    )
 
 
 def draw(result):
