@@ -339,7 +339,7 @@ def said(cell, floor=None):
 
 
 def draw(result):
-    """Seconds by size, both axes logarithmic: the parts on the left, the daily jobs right."""
+    """Processor seconds by size, both axes logarithmic: the parts on the left, the daily jobs right."""
     colours = ("#8b1e3f", "#d1a827", "#3b3b3b", "#5b8c5a", "#9a9a9a")
     figure = Figure(figsize=(9, 3.8), dpi=120, layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -352,10 +352,12 @@ def draw(result):
     for axes, cells, names, sizes in lines:
         for name, colour in zip(names, colours, strict=True):
             found = {place: cells.get(size, {}).get(name, {}) for size, place in sizes}
-            points = {place: cell["seconds"] for place, cell in found.items() if "seconds" in cell}
+            points = {
+                place: cell["cpu_seconds"] for place, cell in found.items() if "seconds" in cell
+            }
             if points:
                 axes.plot([*points], [*points.values()], "o-", color=colour, label=name)
-        axes.set(xscale="log", yscale="log", ylabel="seconds")
+        axes.set(xscale="log", yscale="log", ylabel="processor seconds")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         if axes.lines:
