@@ -80,7 +80,7 @@ def many_intro(served):
         lines.append(",".join(str(wine[name]) for name in served.names) + f",{wine['type']}")
     content = base64.b64encode("\n".join(lines).encode() + b"\n").decode()
     return f"""<p>One row for each wine, one column for each measurement and <code>type</code> (red or
-white), separated by comma, semicolon or tab. Other columns are kept as they are.
+white), separated by comma, semicolon or tab. Other columns are kept; those of an earlier answer are replaced.
 <a download="wines.csv" href="data:text/csv;base64,{content}">Get a file of examples</a>.</p>"""
 
 
