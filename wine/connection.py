@@ -147,8 +147,11 @@ def refusal(error):
     from deltalake.exceptions import DeltaError
     from hopsworks.client.exceptions import FeatureStoreException, RestAPIError
 
-    if isinstance(error, RestAPIError) and error.response.status_code in (401, 403):
-        return BadInput("Hopsworks refused the API key: check HOPSWORKS_API_KEY and its scopes")
+    link = error
+    while link is not None:
+        if isinstance(link, RestAPIError) and link.response.status_code in (401, 403):
+            return BadInput("Hopsworks refused the API key: check HOPSWORKS_API_KEY and its scopes")
+        link = link.__cause__ or link.__context__
     if isinstance(error, RestAPIError | FeatureStoreException | DeltaError) or (
         isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
     ):
