@@ -91,36 +91,6 @@ def one_line(process):
     return process.stderr
 
 
-def test_a_wrong_key_ends_with_2_and_one_line_and_never_falls_back_to_local(daily, empty_pipeline):
-    done = daily(HOPSWORKS_API_KEY="wrong.key")
-    assert done.returncode == 2
-    assert "127.0.0.1 refused the API key: check HOPSWORKS_API_KEY" in one_line(done)
-    assert done.stdout == ""
-    assert not any(empty_pipeline.store.iterdir()), "no local Hopsworks was started"
-
-
-def test_a_host_without_a_key_ends_with_2_and_one_line(daily, empty_pipeline):
-    done = daily(HOPSWORKS_API_KEY="")
-    assert done.returncode == 2
-    assert "HOPSWORKS_API_KEY is not set" in one_line(done)
-    assert not any(empty_pipeline.store.iterdir())
-
-
-def test_an_unknown_project_and_a_wrong_port_end_with_2_and_one_line(daily):
-    done = daily(HOPSWORKS_PROJECT="elsewhere")
-    assert done.returncode == 2
-    assert "no project 'elsewhere'" in one_line(done)
-    done = daily(HOPSWORKS_PORT="https")
-    assert done.returncode == 2
-    assert "HOPSWORKS_PORT is 'https'" in one_line(done)
-
-
-def test_a_wrong_patience_ends_with_2_and_one_line(daily):
-    done = daily(WINE_PATIENCE="abc")
-    assert done.returncode == 2
-    assert "WINE_PATIENCE is 'abc': give seconds from 0 to 3600" in one_line(done)
-
-
 def test_a_right_key_gets_in(daily):
     done = daily()
     assert done.returncode == 1

@@ -1,0 +1,259 @@
+"""Bad input: every option, variable and raw file given wrongly, to the real programs.
+
+Each case runs one program; it must end with its code, with one line on stderr that names what is
+wrong, without a traceback, and leave every file as it was. The lines are kept in
+docs/bad-input.md, which this file generates.
+"""
+
+import concurrent.futures
+import datetime
+import re
+import shutil
+from dataclasses import dataclass, field
+
+import pytest
+
+import hopsworks_local
+
+THIS = "tests/test_bad_input.py"
+LATER = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=2)
+DAILY, INFERENCE, FINDER = ("daily.py",), ("inference.py",), ("model_finder.py",)
+PIPELINE, LOCAL = ("-m", "wine.pipeline"), ("-m", "hopsworks_local")
+RED, WHITE = "dataset/winequality-red.csv", "dataset/winequality-white.csv"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A program, what it is given, and what the line that it says must name.
+
+    ``variables`` may use {host}, {port} and {key} of a running Hopsworks and {file}, an existing
+    file. ``spoil`` changes a copy of the project before the program runs there.
+    """
+
+    program: tuple
+    arguments: tuple = ()
+    variables: dict = field(default_factory=dict)
+    names: str = ""
+    code: int = 2
+    given: str = ""
+    spoil: object = None
+
+    def __str__(self):
+        return re.sub(r"[^\w.=-]+", "-", f"{self.name()} {self.shown()}")
+
+    def name(self):
+        """The program as a person types it."""
+        return " ".join(("python", *self.program))
+
+    def shown(self):
+        """What it is given, as a person would type it."""
+        variables = [f"{name}={value!r}" for name, value in self.variables.items()]
+        given = self.given or " ".join([*variables, *(a or "''" for a in self.arguments)])
+        return given.format(file="file")
+
+
+def options(program, *cases):
+    """Cases of wrong arguments; each must be named by its option, or by the word itself."""
+    return [
+        Case(program, tuple(arguments), names=arguments[0].partition("=")[0])
+        for arguments in (case.split(" ") for case in cases)
+    ]
+
+
+def variables(program, name, *values, code=2, **others):
+    """Cases of wrong values of one environment variable, which must be named."""
+    return [Case(program, variables={name: v} | others, names=name, code=code) for v in values]
+
+
+HERE = {"HOPSWORKS_HOST": "{host}", "HOPSWORKS_PORT": "{port}", "HOPSWORKS_API_KEY": "{key}"}
+HERE |= {"HOPSWORKS_PROJECT": "wine"}
+
+
+def elsewhere(name, value, code=2, names=None, **others):
+    """A Hopsworks that runs, and one of the variables that lead there wrong."""
+    given = {name: value} | others
+    shown = " ".join(f"{k}={v!r}" for k, v in given.items())
+    return Case(DAILY, variables=HERE | given, names=names or name, code=code, given=shown)
+
+
+def on_file(file, given, change):
+    """A raw file that is not UCI's, and the program that reads it first."""
+
+    def spoil(root):
+        change(root / file)
+
+    return Case(PIPELINE, spoil=spoil, names=file, given=f"{file} {given}")
+
+
+def altered(path):
+    content = path.read_bytes()
+    assert content.count(b";9.4;5\n") > 1
+    path.write_bytes(content.replace(b";9.4;5\n", b";9.4;8\n", 1))
+
+
+def replace_by_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+CASES = [
+    # the options
+    *options(
+        DAILY, "--date yesterday", "--date 2026-02-30", "--date 23.11.2026", "--date ",
+        "--date 0001-01-01", "--date", "--days 0", "--days 61", "--days 1.5", "--days many",
+        "--dry-run=yes", "--day", "today",
+    ),
+    Case(DAILY, ("--date", str(LATER)), names="--date", given="--date, a day to come"),
+    *options(INFERENCE, "--recount=yes", "--dry-run=no", "--recuont", "2026-11-23"),
+    Case(FINDER, ("--only", "oracle"), names="no candidate 'oracle'"),
+    *options(
+        FINDER, "--only", "--budget 0", "--budget minute", "--jobs 0", "--jobs 257", "--jobs all",
+        "--quick=1", "--resume=1", "--original=1", "--scheduler", "--qick", "ridge",
+    ),
+    *options(PIPELINE, "--full=yes", "--ful", "train"),
+    *options(LOCAL, "start"),
+    *options((*LOCAL, "serve"), "--port x", "--training-dataset-quota many", "--prot 1"),
+    *options((*LOCAL, "exec"), "--training-dataset-quota many"),
+    # the variables that stand for options
+    *variables(DAILY, "WINE_DATE", "tomorrow", "2026-13-01"),
+    *variables(DAILY, "WINE_DAYS", "0", "a week"),
+    *variables(DAILY, "WINE_DRY_RUN", "maybe"),
+    *variables(INFERENCE, "WINE_DRY_RUN", "2"),
+    # the variables that lead to Hopsworks
+    *variables(DAILY, "WINE_PATIENCE", "abc", "-1", "3601", "nan"),
+    *variables(DAILY, "HOPSWORKS_PORT", "https", "0", "65536", "-443"),
+    *variables(DAILY, "HOPSWORKS_STREAM", "yes", "2"),
+    *variables(DAILY, "HOPSWORKS_HOSTNAME_VERIFICATION", "maybe", "ture"),
+    *variables(DAILY, "HOPSWORKS_TRUST_STORE_PATH", "nowhere.pem"),
+    *variables(DAILY, "HOPSWORKS_CERT_FOLDER", "{file}"),
+    *variables(DAILY, "HOPSWORKS_LOCAL_ROOT", "{file}", code=1),
+    *variables(DAILY, "HOPSWORKS_HOST", "https://example.org", "example.org/wine", "a b", "x:443"),
+    elsewhere("HOPSWORKS_API_KEY", ""),
+    elsewhere("HOPSWORKS_API_KEY", "wrong.key"),
+    elsewhere("HOPSWORKS_API_KEY", "with a space"),
+    elsewhere("HOPSWORKS_API_KEY", "line.end\n"),
+    elsewhere("HOPSWORKS_API_KEY", "schlüssel"),
+    elsewhere("HOPSWORKS_PROJECT", "elsewhere"),
+    elsewhere("HOPSWORKS_PROJECT", "../up"),
+    elsewhere("HOPSWORKS_PORT", "9", code=1, names="port=9", WINE_PATIENCE="0"),
+    *variables(DAILY, "GITHUB_STEP_SUMMARY", "nowhere/page.md", "/"),
+    # every program comes to Hopsworks the same way
+    *variables(INFERENCE, "HOPSWORKS_PORT", "https"),
+    *variables(FINDER, "HOPSWORKS_PORT", "https"),
+    *variables(PIPELINE, "HOPSWORKS_PORT", "https"),
+    # the raw files
+    on_file(RED, "is missing", lambda path: path.unlink()),
+    on_file(WHITE, "is empty", lambda path: path.write_bytes(b"")),
+    on_file(RED, "is a folder", replace_by_folder),
+    on_file(WHITE, "with its last byte missing", lambda p: p.write_bytes(p.read_bytes()[:-1])),
+    on_file(RED, "with one grade altered", altered),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def answers(empty_pipeline, tmp_path_factory):
+    """What every case's program said: {case: future of (finished process, files changed)}."""
+    folder = tmp_path_factory.mktemp("bad-input")
+    (folder / "file").write_text("")
+    shutil.copytree(empty_pipeline.root, folder / "project")
+    with (
+        hopsworks_local.start(tmp_path_factory.mktemp("hopsworks"), "wine") as server,
+        concurrent.futures.ThreadPoolExecutor(2) as pool,
+    ):
+        known = {
+            "host": server.env["HOPSWORKS_HOST"],
+            "port": server.env["HOPSWORKS_PORT"],
+            "key": server.env["HOPSWORKS_API_KEY"],
+            "file": str(folder / "file"),
+        }
+
+        def answer(case):
+            root = folder / "project"
+            if case.spoil:
+                root = folder / f"{id(case)}"
+                shutil.copytree(empty_pipeline.root, root)
+                case.spoil(root)
+            before = files(root)
+            given = {name: value.format(**known) for name, value in case.variables.items()}
+            given = {"HOPSWORKS_LOCAL_ROOT": str(root / "store"), "WINE_PATIENCE": "5"} | given
+            done = empty_pipeline.run(
+                *case.program, *case.arguments, cwd=root, variables=given, timeout=60
+            )
+            said = done.stderr.replace(f"{root}/", "").replace(f"{folder}/", "")
+            return done.returncode, done.stdout, said, files(root) ^ before
+
+        yield {case: pool.submit(answer, case) for case in CASES}
+        pool.shutdown(cancel_futures=True)
+
+
+def files(root):
+    """Every file below a folder with its size and time; Python's own caches left out."""
+    found = (path for path in root.rglob("*") if "__pycache__" not in path.parts)
+    return {
+        (str(path), path.stat().st_size, path.stat().st_mtime_ns)
+        for path in found
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_wrong_input_is_refused(case, answers, proven):
+    code, stdout, stderr, changed = answers[case].result(timeout=300)
+    *before, line = stderr.splitlines()
+    assert code == case.code, stderr
+    assert "Traceback" not in stderr
+    if case.program[:2] == LOCAL:  # argparse says how it is used, then the error
+        assert all(one.startswith(("usage: ", " ")) for one in before), stderr
+    else:
+        assert not before, stderr
+        assert line.startswith("error: ")
+    assert case.names in line
+    assert stdout == "", "nothing was done before it was refused"
+    assert not changed
+    said = re.sub(r"(--date|today is) 20\S+( \(UTC\)| has)", r"\1 DAY\2", line)
+    said = re.sub("(there are: ).*", r"\1...", said)
+    proven.row(f"`{case.name()}`", f"`{case.shown()}`", said, case.code)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "variables", "says"),
+    [
+        ("initialize.ipynb", RED, {}, f"BadInput: {RED} is missing"),
+        ("train.ipynb", None, {"HOPSWORKS_PORT": "https"}, "BadInput: HOPSWORKS_PORT is 'https'"),
+    ],
+)
+def test_a_notebook_ends_with_the_same_line(
+    name, file, variables, says, empty_pipeline, proven, tmp_path
+):
+    root = tmp_path / "project"
+    shutil.copytree(empty_pipeline.root, root)
+    if file:
+        (root / file).unlink()
+    before = files(root)
+    variables = {"HOPSWORKS_LOCAL_ROOT": str(root / "store")} | variables
+    done = empty_pipeline.run(*empty_pipeline.notebook(name), cwd=root, variables=variables)
+    line = done.stderr.strip().splitlines()[-1].replace(f"{root}/", "")
+    line = re.sub(r"\x1b\[\d+m", "", line)  # Jupyter's colours
+    assert done.returncode == 1
+    assert line.startswith(says)
+    assert files(root) == before
+    given = f"{file} is missing" if file else "HOPSWORKS_PORT='https'"
+    proven.row(f"`jupyter nbconvert --execute {name}`", f"`{given}`", line, 1)
+
+
+def test_the_page_says_what_these_tests_have_proven(proven):
+    proven.compare(
+        "bad-input.md",
+        f"""# Bad input
+
+What the programs say when an option, a variable or a file is wrong. Every row was proven by a run
+of the real program: it ended with this exit code, said this one line on stderr and no traceback,
+and changed no file. 2 means that what was given is wrong; 1, that the world is not as it should
+be. `hopsworks_local` says how it is used before the line, and a notebook shows where it stopped. Every program comes to Hopsworks the
+same way, so most variables are tried with `daily.py`, which is the quickest.
+
+The apps answer bad input in the page; their own tests show that. This page is generated by
+{THIS}; DAY stands for a date.
+""",
+        ("program", "given", "it says", "exit code"),
+    )
