@@ -64,7 +64,8 @@ def search(name, data, folder):
     options, file = SEARCHES[name]
     here = folder / name.replace(" ", "_")
     shutil.copytree(data, here / "hopsworks")
-    env = os.environ | {"HOPSWORKS_LOCAL_ROOT": str(here / "hopsworks")}
+    env = {name: value for name, value in os.environ.items() if not name.startswith("HOPSWORKS_")}
+    env |= {"HOPSWORKS_LOCAL_ROOT": str(here / "hopsworks")}  # never a cluster
     started, used = time.perf_counter(), cpu_seconds()
     subprocess.run(
         [sys.executable, ROOT / "model_finder.py", *options], cwd=here, env=env, check=True
