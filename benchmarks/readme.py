@@ -1,6 +1,6 @@
 """Put the tables of results/ into README.md, between the comments that name them.
 
-    python -m benchmarks.readme     after any benchmark; a test fails when the README lags behind
+python -m benchmarks.readme     after any benchmark; a test fails when the README lags behind
 """
 
 import json

@@ -7,12 +7,11 @@ import datetime
 import functools
 import os
 import tempfile
-from pathlib import Path
 
 import gradio as gr
 from history import read, write_csv
 from live import Live
-from look import CSS, LAUNCH, how_to_connect
+from look import how_to_connect, launch
 from page import content as content_html
 from page import head as head_html
 
@@ -67,6 +66,4 @@ with gr.Blocks(
     again.click(refresh, seen, filled, api_visibility="private")
 
 if __name__ == "__main__":
-    # not as css=, of which Gradio rewrites every rule: in @media they would mostly match nothing
-    style = f"<style>{CSS}{Path(__file__).with_name('page.css').read_text()}</style>"
-    app.launch(**LAUNCH | {"css": None, "head": style, "footer_links": []})  # it has no API
+    launch(app, footer_links=[])  # it has no API

@@ -95,12 +95,13 @@ def scores(counts):
 
 
 def over_time(wines):
-    """Scores over the last ROLLING predicted wines, for each wine from the FEWEST-th on."""
+    """Scores over the last ROLLING predicted wines, at each day's end, from the FEWEST-th wine on."""
     rows = []
-    for end in range(FEWEST, len(wines) + 1):
-        part = wines.iloc[max(0, end - ROLLING) : end]
-        counts = confusion(part["quality"], part["predicted"])
-        rows.append({"day": part["day"].iloc[-1]} | scores(counts))
+    for end in np.flatnonzero(~wines["day"].duplicated(keep="last")) + 1:
+        if end >= FEWEST:
+            part = wines.iloc[max(0, end - ROLLING) : end]
+            counts = confusion(part["quality"], part["predicted"])
+            rows.append({"day": part["day"].iloc[-1]} | scores(counts))
     return pd.DataFrame(rows, columns=["day", "accuracy", "within_one", "qwk"])
 
 

@@ -4,6 +4,7 @@ Both apps' folders hold this same file, since a Space sees only its own folder.
 """
 
 from html import escape
+from pathlib import Path
 
 import gradio as gr
 
@@ -92,15 +93,22 @@ CSS = """
 }
 """
 
-LAUNCH = {
-    "theme": THEME,
-    "css": CSS,
-    "footer_links": ["api"],
-    "ssr_mode": False,
-    "max_file_size": "5mb",
-}
-
 WINE_COLOURS = {"red": "#8b1e3f", "white": "#e2bf4f"}
+
+
+def launch(app, **options):
+    """Open the app with this look and its folder's own page.css."""
+    own = Path(__file__).with_name("page.css").read_text()
+    app.launch(
+        theme=THEME,
+        # not as css=, of which Gradio rewrites every rule: in @media they would mostly match nothing
+        head=f"<style>{CSS}{own}</style>",
+        ssr_mode=False,
+        max_file_size="5mb",
+        # every call of the API without a page is a session, of which Gradio keeps 10,000
+        state_session_capacity=200,
+        **options,
+    )
 
 
 def glass(grade, kind, *, uid, size=150):

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from checks import BadFile, check, check_rows, read_csv
 from live import Live
-from look import CSS, LAUNCH, banner, how_to_connect
+from look import banner, how_to_connect, launch
 from page import form as form_html
 from page import head as head_html
 from page import many_intro, many_result, no_result, program
@@ -166,6 +166,4 @@ with gr.Blocks(
     upload.change(grade_file, upload, [graded, download], api_visibility="private")
 
 if __name__ == "__main__":
-    # not as css=, of which Gradio rewrites every rule: in @media they would mostly match nothing
-    style = f"<style>{CSS}{(FOLDER / 'page.css').read_text()}</style>"
-    app.launch(**LAUNCH | {"css": None, "head": style})
+    launch(app, footer_links=["api"])
