@@ -59,6 +59,8 @@ CONSOLE = Console()
 def main(quick, only, budget, jobs, resume, scheduler, as_original):
     """Compare the candidates, or search as the original did; see the module's docstring."""
     started = time.monotonic()
+    if budget is not None and np.isnan(budget):  # click's range lets it pass
+        raise BadInput("--budget is nan: give seconds")
     candidates = chosen(quick, only)
     project = connect()
     wines = features.read_wines(project.get_feature_store())

@@ -10,11 +10,37 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from . import client_env, start
 
 PROJECT_NAME = re.compile(r"(?!\d+$)[a-zA-Z0-9]((?!__)(?!_featurestore)\w){0,22}[a-zA-Z0-9]", re.A)
+
+
+def _refuse(message: str, code: int) -> NoReturn:
+    """One line on stderr; 2 when what was given is wrong, 1 when something else is."""
+    print(f"hopsworks_local: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _whole(lowest: int, highest: int) -> Callable[[str], int]:
+    """A type of argument: a whole number in a range."""
+
+    def parse(text: str) -> int:
+        if not (text.isdecimal() and lowest <= int(text) <= highest):
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {lowest} to {highest}")
+        return int(text)
+
+    return parse
+
+
+def _project_name(given: str | None) -> str:
+    project = given or os.environ.get("HOPSWORKS_LOCAL_PROJECT") or "local"
+    if not PROJECT_NAME.fullmatch(project):
+        _refuse(f"illegal project name {project!r}", 2)
+    return project
 
 
 def _launch(root: str | None, project: str | None, quota: int | None, port: int = 0) -> dict:
@@ -23,15 +49,13 @@ def _launch(root: str | None, project: str | None, quota: int | None, port: int 
     from .state import Folder, FolderError
 
     root = root or os.environ.get("HOPSWORKS_LOCAL_ROOT") or ".hopsworks"
-    project = project or os.environ.get("HOPSWORKS_LOCAL_PROJECT") or "local"
-    if not PROJECT_NAME.fullmatch(project):
-        sys.exit(f"hopsworks_local: illegal project name {project!r}")
+    project = _project_name(project)
     os.umask(0o077)  # the data folder and what is in it are the owner's alone
     try:
         app = App(Folder(Path(root), project), project, quota)
         http = launch(app, port)
     except (FolderError, OSError) as e:
-        sys.exit(f"hopsworks_local: {e}")
+        _refuse(str(e), 1)
     found = http.server_address[1]
     return {"host": HOST, "port": found, "project": project, "api_key": app.api_key}
 
@@ -67,16 +91,16 @@ def _serve(args: argparse.Namespace) -> None:
 def _exec(args: argparse.Namespace) -> None:
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not command:
-        sys.exit("usage: python -m hopsworks_local exec [--root DIR] -- COMMAND ...")
+        _refuse("no command: python -m hopsworks_local exec [--root DIR] -- COMMAND ...", 2)
     try:
-        server = start(args.root, args.project, args.training_dataset_quota)
+        server = start(args.root, _project_name(args.project), args.training_dataset_quota)
     except RuntimeError as e:
         sys.exit(str(e))
     with server:
         try:
             sys.exit(subprocess.call(command, env={**os.environ, **server.env}))
         except OSError as e:
-            sys.exit(f"hopsworks_local: {e}")
+            _refuse(str(e), 1)
 
 
 def main() -> None:
@@ -89,8 +113,10 @@ def main() -> None:
     for command in (serve, run):
         command.add_argument("--root", help="data folder (default: .hopsworks)")
         command.add_argument("--project", help="project name (default: local)")
-        command.add_argument("--training-dataset-quota", type=int, help="default: no limit")
-    serve.add_argument("--port", type=int, default=0, help="default: a free one")
+        command.add_argument(
+            "--training-dataset-quota", type=_whole(0, 10**6), help="default: no limit"
+        )
+    serve.add_argument("--port", type=_whole(0, 65535), default=0, help="default: a free one")
     run.add_argument("command", nargs=argparse.REMAINDER, help="-- COMMAND ARGUMENTS")
     args = parser.parse_args()
     {"serve": _serve, "exec": _exec, "child": lambda _: _child()}[args.action](args)

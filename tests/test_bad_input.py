@@ -19,6 +19,7 @@ THIS = "tests/test_bad_input.py"
 LATER = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=2)
 DAILY, INFERENCE, FINDER = ("daily.py",), ("inference.py",), ("model_finder.py",)
 PIPELINE, LOCAL = ("-m", "wine.pipeline"), ("-m", "hopsworks_local")
+PREDICTOR, MONITOR = ("apps/predictor/app.py",), ("apps/monitor/app.py",)
 RED, WHITE = "dataset/winequality-red.csv", "dataset/winequality-white.csv"
 
 
@@ -107,18 +108,24 @@ CASES = [
     *options(INFERENCE, "--recount=yes", "--dry-run=no", "--recuont", "2026-11-23"),
     Case(FINDER, ("--only", "oracle"), names="no candidate 'oracle'"),
     *options(
-        FINDER, "--only", "--budget 0", "--budget minute", "--jobs 0", "--jobs 257", "--jobs all",
+        FINDER, "--only", "--budget 0", "--budget minute", "--budget nan", "--jobs 0", "--jobs 257", "--jobs all",
         "--quick=1", "--resume=1", "--original=1", "--scheduler", "--qick", "ridge",
     ),
     *options(PIPELINE, "--full=yes", "--ful", "train"),
     *options(LOCAL, "start"),
-    *options((*LOCAL, "serve"), "--port x", "--training-dataset-quota many", "--prot 1"),
+    *options((*LOCAL, "serve"), "--port x", "--port 65536", "--port -1",
+             "--training-dataset-quota many", "--training-dataset-quota -1", "--prot 1"),
+    Case((*LOCAL, "serve"), ("--project", "a__b"), names="a__b"),
     *options((*LOCAL, "exec"), "--training-dataset-quota many"),
+    Case((*LOCAL, "exec"), ("--project", "a__b", "--", "true"), names="a__b"),
+    Case((*LOCAL, "exec"), names="no command", given="(no command)"),
     # the variables that stand for options
     *variables(DAILY, "WINE_DATE", "tomorrow", "2026-13-01"),
     *variables(DAILY, "WINE_DAYS", "0", "a week"),
     *variables(DAILY, "WINE_DRY_RUN", "maybe"),
     *variables(INFERENCE, "WINE_DRY_RUN", "2"),
+    *variables(PREDICTOR, "REFRESH_SECONDS", "a minute", "0"),
+    *variables(MONITOR, "REFRESH_SECONDS", "nan"),
     # the variables that lead to Hopsworks
     *variables(DAILY, "WINE_PATIENCE", "abc", "-1", "3601", "nan"),
     *variables(DAILY, "HOPSWORKS_PORT", "https", "0", "65536", "-443"),

@@ -5,17 +5,16 @@ A Hugging Face Space; locally `python app.py`, with the HOPSWORKS_* variables se
 
 import datetime
 import functools
-import os
 import tempfile
 
 import gradio as gr
 from history import read, write_csv
-from live import Live
+from live import Live, refresh_seconds
 from look import how_to_connect, launch
 from page import content as content_html
 from page import head as head_html
 
-SECONDS = float(os.environ.get("REFRESH_SECONDS", "60"))  # how old what is shown may be
+SECONDS = refresh_seconds()  # how old what is shown may be
 live = Live(read, SECONDS)
 files = tempfile.TemporaryDirectory(prefix="monitor-")
 

@@ -102,6 +102,19 @@ class Live:
                 self._changed.notify_all()
 
 
+def refresh_seconds() -> float:
+    """REFRESH_SECONDS, how old what is shown may be; without a right one the program ends with 2."""
+    text = os.environ.get("REFRESH_SECONDS") or "60"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 1 <= seconds <= 86400:
+        print(f"error: REFRESH_SECONDS is {text!r}: give seconds from 1 to 86400", file=sys.stderr)
+        sys.exit(2)
+    return seconds
+
+
 def connect():
     """Log in with the ``HOPSWORKS_*`` variables and return the project.
 

@@ -12,7 +12,7 @@ import gradio as gr
 import numpy as np
 import pandas as pd
 from checks import BadFile, check, check_rows, read_csv
-from live import Live
+from live import Live, refresh_seconds
 from look import banner, how_to_connect, launch
 from page import form as form_html
 from page import head as head_html
@@ -21,7 +21,7 @@ from page import result as result_html
 from served import latest
 
 FOLDER = Path(__file__).parent
-SECONDS = float(os.environ.get("REFRESH_SECONDS", "60"))  # how often to look for a new version
+SECONDS = refresh_seconds()  # how often to look for a new version
 live = Live(latest, SECONDS)
 
 
