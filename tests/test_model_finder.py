@@ -162,11 +162,11 @@ def test_a_budget_that_is_used_up_leaves_the_rest_unfinished_and_picks_from_what
 
 
 def test_the_originals_search_praises_what_is_worth_little_under_p1(find, tmp_path):
-    stdout, _ = finished(find("original", "--original", "--budget", "0.1", "--quick"))
+    stdout, _ = finished(find("original", "--original", "--budget", "1", "--quick"))
     result = json.loads((tmp_path / "original/model_finder_results/original.json").read_text())
-    assert (result["families"], result["of"]) == (1, 12)
-    (row,) = result["rows"]
-    assert row["name"] == result["honest"]["name"] == "linear regression"
-    assert row["score"] > 0.4
+    assert 1 <= result["families"] == len(result["rows"]) < result["of"] == 12
+    best = result["rows"][0]
+    assert best["name"] == result["honest"]["name"]
+    assert best["score"] > 0.4
     assert result["honest"]["r2"] < 0, "SMOTE pulls its grades to the middle of the scale"
-    assert f"{row['score']:.3f} by its own score" in stdout
+    assert f"{best['score']:.3f} by its own score" in stdout

@@ -185,8 +185,11 @@ def test_a_date_by_hand_a_dry_run_and_then_three_skipped_days(daily, hopsworks):
     ("inputs", "reason"),
     [
         ({"date": "2999-01-01"}, "--date 2999-01-01 has not come yet"),
-        ({"date": "$(false)"}, "'--date': '$(false)' does not match the format '%Y-%m-%d'"),
-        ({"days": "61"}, "'--days': 61 is not in the range 1<=x<=60"),
+        (
+            {"date": "$(false)"},
+            "(env var: 'WINE_DATE'): '$(false)' does not match the format '%Y-%m-%d'",
+        ),
+        ({"days": "61"}, "(env var: 'WINE_DAYS'): 61 is not in the range 1<=x<=60"),
     ],
 )
 def test_a_bad_input_is_one_clear_line(daily, hopsworks, inputs, reason):
