@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import pandas as pd
 import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
+from filelock import FileLock
 from playwright.sync_api import expect, sync_playwright
 
 import hopsworks_local
@@ -274,9 +276,10 @@ def _chromium():
     def on_path():
         return shutil.which("chromium") or shutil.which("google-chrome")
 
-    if not on_path() and shutil.which("apt-get") and os.geteuid() == 0:
-        subprocess.run(["apt-get", "update", "-q"], check=False)
-        subprocess.run(["apt-get", "install", "-q", "-y", "chromium"], check=False)
-    if not on_path():
-        subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
+    with FileLock(Path(tempfile.gettempdir()) / "chromium.lock"):  # tests run in two processes
+        if not on_path() and shutil.which("apt-get") and os.geteuid() == 0:
+            subprocess.run(["apt-get", "update", "-q"], check=False)
+            subprocess.run(["apt-get", "install", "-q", "-y", "chromium"], check=False)
+        if not on_path():
+            subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
     return on_path()
