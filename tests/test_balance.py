@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from imblearn.over_sampling import SMOTENC
 
+from wine import balance as module
 from wine.balance import balance
 from wine.columns import BY_NAME, GRADES, NAMES, TYPES
 
@@ -69,6 +71,12 @@ def test_a_point_off_every_segment_is_seen(train):
     tolerance = np.full(len(NAMES), 1e-3)
     assert is_between_two(0.3 * ends[0] + 0.7 * ends[5], ends, tolerance)
     assert not is_between_two(0.3 * ends[0] + 0.7 * ends[5] + 0.1, ends, tolerance)
+
+
+def test_the_neighbours_are_those_that_smotenc_would_find_itself(train, balanced, monkeypatch):
+    plain = SMOTENC([len(NAMES)], k_neighbors=module.NEIGHBOURS, random_state=module.SEED)
+    monkeypatch.setattr(module, "smote", lambda: plain)
+    assert balance(train).equals(balanced)
 
 
 def test_the_same_wines_give_the_same_rows(train, balanced):
