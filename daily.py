@@ -63,14 +63,16 @@ def main(date, days, dry_run):
     wines = wines[wines["split"] == "train"]  # a generated wine must never be near a test wine
 
     window = [last - datetime.timedelta(days=back) for back in reversed(range(MOST_DAYS))]
-    there = days_there(store, window)
+    there, filed = days_there(store, window)
     if days or date:
         wanted = window[-(days or 1) :]
     else:
         wanted = [day for day in window if day > max(there)] if there else [last]
     missing = [day for day in wanted if day not in there]
 
-    made = pd.DataFrame([generate(day, wines) | {"filed": pd.Timestamp(today)} for day in missing])
+    # inference.py reads what was filed since its last run: a clock that is behind hides nothing
+    filed = max(filed, pd.Timestamp(today))
+    made = pd.DataFrame([generate(day, wines) | {"filed": filed} for day in missing])
     for wine in made.itertuples():
         show(wine)
     if made.empty:
@@ -85,11 +87,15 @@ def main(date, days, dry_run):
 
 
 def days_there(store, window):
-    """Which days of the window have a wine. Reads the window alone, however long the history."""
-    if features.find(store, features.DAILY) is None:
-        return set()
-    wines = features.read_from(store, features.DAILY, "day", window[0])
-    return {day.date() for day in wines["day"]} & set(window)
+    """Which days of the window have a wine, and the latest day on which any since was filed.
+
+    Reads nothing from before the window, however long the history.
+    """
+    wines = features.empty(features.DAILY)
+    if features.find(store, features.DAILY) is not None:
+        wines = features.read_from(store, features.DAILY, "day", window[0])
+    days = {day.date() for day in wines["day"]} & set(window)
+    return days, max(wines["filed"], default=pd.Timestamp.min)
 
 
 def show(wine):

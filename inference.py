@@ -57,7 +57,7 @@ def main(recount, dry_run):
     if dry_run:
         said = f"dry run: {len(new)} predicted, nothing saved"
     elif counts.sum() != published:  # new wines, or a run that ended before it had published
-        publish(project, store, counts, counted.advanced(known, today), today)
+        publish(project, store, counts, counted.advanced(known), today)
         said = (
             f"saved {len(new)} predictions"
             if len(new)

@@ -103,19 +103,16 @@ new = store.create_feature_group(name=group.name, version=1, primary_key=[group.
     event_time=group.event_time, online_enabled=False, time_travel_format="DELTA")
 new.insert(rows)
 """
-FILE_ELSEWHEN = """
-import datetime, sys
-import pandas as pd
-from wine import features
-from wine.connection import connect
-from wine.generator import generate
-store = connect().get_feature_store()
-wines = features.read(store, features.WINE)
-day = datetime.date.fromisoformat(sys.argv[1])
-today = datetime.datetime.now(datetime.UTC).date()
-filed = pd.Timestamp(today + datetime.timedelta(days=int(sys.argv[2])))
-made = generate(day, wines[wines["split"] == "train"]) | {"filed": filed}
-features.write(store, features.DAILY, pd.DataFrame([made]))
+OFF_CLOCK = """
+import datetime, importlib, sys, types
+name, days, *sys.argv[1:] = sys.argv[1:]
+class Off(datetime.datetime):
+    @classmethod
+    def now(cls, zone=None):
+        return datetime.datetime.now(zone) + datetime.timedelta(days=int(days))
+program = importlib.import_module(name)
+program.datetime = types.SimpleNamespace(**{**vars(datetime), "datetime": Off})
+program.run(program.main)
 """
 SERVER = """
 import sys, threading
@@ -402,12 +399,12 @@ def odd_time_zones(data):
 
 def clock_wrong(data):
     pipeline = data.copy("undisturbed")
-    well(pipeline.run("-c", FILE_ELSEWHEN, "2025-04-01", "1"))
-    ahead = well(pipeline.run(*INFERENCE))
-    well(pipeline.run("-c", FILE_ELSEWHEN, "2025-04-02", "-10"))
-    behind = well(pipeline.run(*INFERENCE))
-    well(pipeline.run(*INFERENCE, "--recount"))
-    return pipeline, ahead, behind
+    said = []
+    for daily, inference in (("1", "0"), ("-10", "0"), ("0", "10"), ("0", "0")):
+        day = f"2025-04-{len(said) + 1:02d}"
+        well(pipeline.run("-c", OFF_CLOCK, "daily", daily, "--date", day))
+        said.append(well(pipeline.run("-c", OFF_CLOCK, "inference", inference)))
+    return pipeline, said
 
 
 def twice_at_once(data):

@@ -2,8 +2,9 @@
 
 Counting a growing history anew for every wine would cost more each day. The tally keeps the
 counts of all predictions filed before a day ("through") and each run recounts only what was
-filed since, so that a run that is repeated, late or killed can never count a wine twice. If the
-tally is lost, one full recount makes the same tally again.
+filed since, so that a run that is repeated, late or killed can never count a wine twice. What is
+filed later is never dated earlier, and no clock is asked here, so none that is wrong can hide a wine.
+If the tally is lost, one full recount makes the same tally again.
 """
 
 import datetime
@@ -15,7 +16,7 @@ import pandas as pd
 from wine.columns import GRADES
 from wine.metrics import confusion
 
-OPEN_DAYS = 2  # days that are recounted each time: a run may be under way around midnight
+OPEN_DAYS = 2  # before the last: a run may be under way around midnight
 START = datetime.date(2000, 1, 1)  # before every wine
 
 
@@ -31,9 +32,12 @@ class Tally:
         recent = predictions[predictions["filed"] >= pd.Timestamp(self.through)]
         return self.counts + confusion(recent["quality"], recent["predicted"])
 
-    def advanced(self, predictions, today):
+    def advanced(self, predictions):
         """The tally that closes all but the last days, given the predictions since ``through``."""
-        through = max(self.through, today - datetime.timedelta(days=OPEN_DAYS))
+        if predictions.empty:
+            return self
+        last = predictions["filed"].max().date()
+        through = max(self.through, last - datetime.timedelta(days=OPEN_DAYS))
         closed = predictions[predictions["filed"] < pd.Timestamp(through)]
         return Tally(through, self.with_recent(closed))
 
