@@ -61,6 +61,8 @@ def main(quick, only, budget, jobs, resume, scheduler, as_original):
     started = time.monotonic()
     if budget is not None and np.isnan(budget):  # click's range lets it pass
         raise BadInput("--budget is nan: give seconds")
+    if as_original and (only or scheduler):
+        raise BadInput("--original has models of its own, fitted here: no --only, no --scheduler")
     candidates = chosen(quick, only)
     project = connect()
     wines = features.read_wines(project.get_feature_store())

@@ -233,6 +233,8 @@ class Handler(BaseHTTPRequestHandler):
             reply = self._handle()
         except ApiError as e:
             reply = self._error(e)
+        except sqlite3.OperationalError as e:  # a full disk, a file that cannot be written
+            reply = self._error(ApiError(120005, f"The data folder failed: {e}"))
         except sqlite3.DatabaseError as e:
             file = self.app.folder.database
             reply = self._error(ApiError(120005, f"The metadata file {file} is damaged: {e}"))

@@ -83,10 +83,10 @@ class Folder:
             for folder in (self.tables, self.staging, *(self.files / name for name in DATASETS)):
                 folder.mkdir(parents=True, exist_ok=True)
             self._sweep()
+        except (sqlite3.OperationalError, OSError) as e:  # a full disk, no right to write
+            raise FolderError(f"The data folder {self.path} cannot be used: {e}") from e
         except sqlite3.DatabaseError as e:
             raise FolderError(f"The metadata file {self.database} is damaged: {e}") from e
-        except OSError as e:
-            raise FolderError(f"The data folder {self.path} cannot be used: {e}") from e
 
     def _open(self) -> None:
         execute = self._db.execute
@@ -135,10 +135,11 @@ class Folder:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # on a full disk SQLite may have rolled back already
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._lock:

@@ -111,6 +111,8 @@ CASES = [
         FINDER, "--only", "--budget 0", "--budget minute", "--budget nan", "--jobs 0", "--jobs 257", "--jobs all",
         "--quick=1", "--resume=1", "--original=1", "--scheduler", "--qick", "ridge",
     ),
+    Case(FINDER, ("--original", "--only", "ridge"), names="--only"),
+    Case(FINDER, ("--original", "--scheduler", "tcp://127.0.0.1:8786"), names="--scheduler"),
     *options(PIPELINE, "--full=yes", "--ful", "train"),
     *options(LOCAL, "start"),
     *options((*LOCAL, "serve"), "--port x", "--port 65536", "--port -1",
