@@ -17,8 +17,6 @@ TALLY = "Resources/images/tally.json"
 GRADES = tuple(range(3, 10))
 ROLLING = 30  # wines behind every point of the curves over time
 FEWEST = 10  # wines below which a share says nothing
-# of Kolmogorov's distribution: exceeded by chance by one of eleven measurements in 5 % of cases
-LIMIT = float(np.sqrt(-np.log(0.05 / 11 / 2) / 2))
 
 WINES = ["wine_id", "day", "type", "quality", "source_id"]
 PREDICTIONS = ["wine_id", "predicted", "expected", "probability", "model_version"]
@@ -105,18 +103,20 @@ def over_time(wines):
     return pd.DataFrame(rows, columns=["day", "accuracy", "within_one", "qwk"])
 
 
-def distance(sample, reference):
+def distance(sample, reference, together):
     """Kolmogorov-Smirnov distance of two samples, and what chance alone may give.
 
-    The second is the 5 % limit when eleven measurements are looked at together.
+    The second is the 5 % limit when so many measurements are looked at ``together``: of
+    Kolmogorov's distribution for large samples, with Bonferroni's correction.
     """
     sample, reference = np.sort(sample), np.sort(reference)
     points = np.concatenate([sample, reference])
     below = [
         np.searchsorted(part, points, side="right") / len(part) for part in (sample, reference)
     ]
+    limit = np.sqrt(-np.log(0.05 / together / 2) / 2)
     n, m = len(sample), len(reference)
-    return float(abs(below[0] - below[1]).max()), LIMIT * float(np.sqrt((n + m) / (n * m)))
+    return float(abs(below[0] - below[1]).max()), float(limit * np.sqrt((n + m) / (n * m)))
 
 
 def write_csv(history, folder):

@@ -174,11 +174,11 @@ def _drift(history):
         lacking = f"from {DRIFT_FEWEST} daily wines on; there are {len(wines)}"
         return f"""<section class="card"><h2>Drift of the measurements</h2><p>Compared with the training wines
 {lacking if history.model else "as soon as a model is served"}.</p></section>"""
-    cards, drifted = "", []
-    for column in history.model.spec["columns"]:
+    cards, drifted, columns = "", [], history.model.spec["columns"]
+    for column in columns:
         name, label = column["name"], column["label"]
         sample, reference = wines[name].to_numpy(float), history.model.wines[name].to_numpy(float)
-        away, limit = distance(sample, reference)
+        away, limit = distance(sample, reference, len(columns))
         verdict = "drifts" if away > limit else "as in training"
         if away > limit:
             drifted.append(label.lower())

@@ -17,7 +17,7 @@ def head(served, state):
         trouble = f"""<div class="banner" role="status"><p>{escape(state.trouble)} The model read at
 {moment(state.as_of)} goes on answering.</p></div>"""
     return f"""<h1>How good is this wine?</h1>
-<p class="soft">Eleven laboratory measurements in, the grade tasters would give out.
+<p class="soft">Laboratory measurements in, the grade tasters would give out.
 <span class="version">Model version {served.version} ({escape(served.spec["model"])}) answers, registered
 <span class="id">{moment(served.registered)}</span>, fitted on {served.spec["wines"]:,} wines.</span></p>{trouble}"""
 
@@ -141,7 +141,7 @@ curl -sN {url}/gradio_api/call/predict/$EVENT"""
         for column in served.columns.values()
     )
     return f"""<p>The same model, the same checks: <code>predict</code> takes one wine, an object of all
-eleven measurements and <code>type</code> ({" or ".join(served.spec["types"])}), as in these examples.</p>
+{len(served.columns)} measurements and <code>type</code> ({" or ".join(served.spec["types"])}), as in these examples.</p>
 <div class="pair"><section><h2>Python</h2>{_listing(python, "Python example")}</section>
 <section><h2>curl</h2>{_listing(curl, "curl example")}</section>
 <section><h2>The answer</h2>{_listing(json.dumps(answer, indent=2), "the answer")}

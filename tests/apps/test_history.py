@@ -132,7 +132,7 @@ def test_a_single_grade_on_both_sides_has_no_kappa():
 def test_distance_is_that_of_scipy(n, m):
     random = np.random.default_rng(n)
     sample, reference = random.normal(0.3, 1, n).round(1), random.normal(0, 1, m).round(1)  # ties
-    away, limit = history.distance(sample, reference)
+    away, limit = history.distance(sample, reference, 11)
     assert away == pytest.approx(ks_2samp(sample, reference).statistic)
     assert limit == pytest.approx(kolmogi(0.05 / 11) * np.sqrt((n + m) / (n * m)), rel=1e-4)
 
