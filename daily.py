@@ -42,7 +42,7 @@ FIRST_DAY = datetime.date(2000, 1, 1)
     envvar="WINE_DAYS",
     show_envvar=True,
     type=click.IntRange(1, MOST_DAYS),
-    help="How many days up to then; default: the days missed since the last wine.",
+    help="How many days up to then; default: with --date that day, else all missed since the last.",
 )
 @click.option(
     "--dry-run",
@@ -56,7 +56,7 @@ def main(date, days, dry_run):
     last = date.date() if date else today
     if last > today:
         raise BadInput(f"--date {last} has not come yet: today is {today} (UTC)")
-    if last < FIRST_DAY:
+    if last - datetime.timedelta(days=(days or 1) - 1) < FIRST_DAY:
         raise BadInput(f"--date {last} is too long ago: the first day is {FIRST_DAY}")
     store = connect().get_feature_store()
     wines = features.read(store, features.WINE)

@@ -121,7 +121,8 @@ def publish(project, store, counts, counted, today):
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         title = f"{counts.sum():,} daily wines, label against prediction"
-        plots.confusion_matrix(counts, title).savefig(folder / "confusion_matrix.png")
+        matrix = plots.confusion_matrix(counts, title, rows="label (nearest real wine's grade)")
+        matrix.savefig(folder / "confusion_matrix.png")
         plots.recent_wines(recent).savefig(folder / "recent_wines.png")
         content = counted.to_json() | {"all": counts.tolist(), "as_of": today.isoformat()}
         (folder / "tally.json").write_text(json.dumps(content))

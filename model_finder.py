@@ -16,6 +16,9 @@ Ctrl-C leaves a valid leaderboard of what is done; the next run goes on from the
 """
 
 import contextlib
+import hashlib
+import inspect
+import io
 import itertools
 import json
 import shutil
@@ -25,6 +28,7 @@ import time
 from pathlib import Path
 
 import click
+import imblearn
 import joblib
 import numpy as np
 import pandas as pd
@@ -34,8 +38,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from wine import dataset, features, original, plots
-from wine.candidates import BY_NAME, CANDIDATES, average
+from wine import balance, dataset, features, model, original, plots
+from wine.candidates import BY_NAME, CANDIDATES, OrdinalClassifier, average
 from wine.cli import run
 from wine.connection import connect
 from wine.errors import BadInput, WineError
@@ -44,6 +48,7 @@ from wine.metrics import HIGHER_IS_BETTER
 from wine.split import FOLDS, REPEATS, folds
 
 RESULTS = Path("model_finder_results")
+FILES = ("leaderboard.json", "leaderboard.csv", "leaderboard.png", "best.json")
 BEST_FEW = 4  # the averages are made of this many single models
 CONSOLE = Console()
 
@@ -82,10 +87,9 @@ def main(quick, only, budget, jobs, resume, scheduler, as_original):
     rows = [judge(candidate, fits[candidate.name], truth, fold_numbers)
             for candidate in candidates if candidate.name in fits]  # fmt: skip
     rows += averages(rows, truth, fold_numbers)
-    if stopped and not rows:
-        raise click.Abort
-    # a search that was stopped has compared too little to say what to train
-    best = None if stopped else pick(rows)
+    if not rows:
+        no_fit = WineError("no candidate was finished: give a larger --budget")
+        raise click.Abort if stopped else no_fit
 
     results = {
         "protocol": PROTOCOL.format(
@@ -95,11 +99,17 @@ def main(quick, only, budget, jobs, resume, scheduler, as_original):
         "unfinished": [c.name for c in candidates if c.name not in fits],
         "seconds": round(time.monotonic() - started, 1),
     }
+    # a budget was asked for, Ctrl-C was not: only then nothing says what to train
+    best = None if stopped else pick(rows)
     write(results, rows, best)
     show(rows, best)
     if stopped:
         raise click.Abort
-    features.upload(project, RESULTS.glob("*.*"), "Resources/model_finder")
+    if best is None:
+        raise WineError("none of these can be served, for want of our classes: ask for others, too")
+    if results["unfinished"]:
+        print(f"not compared, for lack of time: {', '.join(results['unfinished'])}")
+    features.upload(project, [RESULTS / name for name in FILES], "Resources/model_finder")
     print(f"best: {best['name']} (QWK {best['qwk']:.3f} ± {best['se']['qwk']:.3f}), "
           f"{results['seconds']:.0f} s, results in {RESULTS}/")  # fmt: skip
 
@@ -149,8 +159,12 @@ def on_cluster(scheduler):
 
 def kept_on_disk(fit, resume):
     """``fit`` with its results kept, so that a run that is stopped loses only fits under way."""
-    versions = f"scikit-learn {sklearn.__version__}, xgboost {xgboost.__version__}"
-    memory = joblib.Memory(RESULTS / "fits" / versions, verbose=0)
+    # a fit is another one with other libraries or with other code
+    libraries = (imblearn, np, sklearn, xgboost)
+    made_by = [f"{library.__name__} {library.__version__}" for library in libraries]
+    made_by += [inspect.getsource(ours) for ours in (balance, model, OrdinalClassifier)]
+    digest = hashlib.sha256("\n".join(made_by).encode()).hexdigest()[:16]
+    memory = joblib.Memory(RESULTS / "fits" / digest, verbose=0)
     if not resume:
         memory.clear(warn=False)
     return memory.cache(fit)
@@ -248,7 +262,7 @@ def averages(rows, truth, fold_numbers):
 
 
 def pick(rows):
-    """The row to train: among equals the simplest, then the fastest to predict.
+    """The row to train: among equals the simplest, then the fastest to predict; None without any.
 
     Equal is what lies within one standard error of the difference (paired bootstrap) to the
     best, first in QWK and then, among those, in RMSE: the one-standard-error rule (Breiman et
@@ -256,7 +270,7 @@ def pick(rows):
     """
     equal = [row for row in rows if row["servable"]]
     if not equal:
-        raise WineError("no candidate was finished: give a larger --budget")
+        return None
     for metric in ("qwk", "rmse"):
         better = max if HIGHER_IS_BETTER[metric] else min
         best = better(equal, key=lambda row: row[metric])
@@ -300,16 +314,18 @@ def write(results, rows, best):
     table = pd.json_normalize(plain).drop(columns="members", errors="ignore")
     replace("leaderboard.csv", table.to_csv(index=False, float_format="%.5g"))
     name = best["name"] if best else None
-    plots.leaderboard(plain, name).savefig(RESULTS / "leaderboard.png")
+    picture = io.BytesIO()
+    plots.leaderboard(plain, name).savefig(picture)
+    replace("leaderboard.png", picture.getvalue())
     if best:
         row = next(row for row in plain if row["name"] == name)
         replace("best.json", json.dumps({**results, **row}, indent=2) + "\n")
 
 
-def replace(name, text):
-    """Write a result file so that a reader never sees half of it."""
+def replace(name, content):
+    """Write a result file, of text or bytes, so that a reader never sees half of it."""
     part = RESULTS / f".{name}.part"
-    part.write_text(text)
+    part.write_bytes(content if isinstance(content, bytes) else content.encode())
     part.replace(RESULTS / name)
 
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from benchmarks import common
 from wine.candidates import BY_NAME, encode
-from wine.evaluation import evaluate, out_of_fold, serve
+from wine.evaluation import evaluate, out_of_fold, out_of_fold_grades
 from wine.metrics import score
 from wine.split import FOLDS
 
@@ -52,7 +52,7 @@ def main():
     rows = []
     for name, predictions in expected.items():
         metrics, draws = evaluate(truth, predictions, fold_numbers)
-        free = serve(truth, predictions, fold_numbers, accuracy_loss=1)
+        free = out_of_fold_grades(truth, predictions, fold_numbers, accuracy_loss=1)
         free_qwk = score(np.tile(truth, len(predictions)), free.ravel())["qwk"]
         se = draws.std(ddof=1).to_dict()
         rows.append({"model": name, **metrics, "qwk_free_cuts": free_qwk, "se": se})

@@ -29,7 +29,7 @@ from benchmarks import common
 from wine import original
 from wine.candidates import BY_NAME, from_result
 from wine.columns import FEATURES, NAMES
-from wine.evaluation import evaluate, fit_and_predict, serve
+from wine.evaluation import evaluate, fit_and_predict, out_of_fold_grades
 from wine.metrics import score
 from wine.model import expected_grade
 from wine.split import FOLDS, folds
@@ -189,7 +189,7 @@ def report(wines, fold_numbers):
         ours = expected if ours is None else ours  # the first system is our pick
         # wine by wine and on the same repeats, which makes the difference surer than the figures
         against, ours_draws = evaluate(truth, ours[:repeats], numbers)
-        free = serve(truth, expected, numbers, accuracy_loss=1)
+        free = out_of_fold_grades(truth, expected, numbers, accuracy_loss=1)
         seconds = [part["seconds"] for part in done.values()]
         rows.append(
             {

@@ -5,26 +5,22 @@ import datetime
 import numpy as np
 import pandas as pd
 import pytest
-import sklearn.metrics as reference
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
-from wine import evaluation
 from wine.balance import balance
 from wine.candidates import BY_NAME, encode
 from wine.columns import FEATURES, GRADES
-from wine.decoding import decode, learn_cuts
+from wine.decoding import decode, learn_cuts, learn_set_level, prediction_sets
 from wine.evaluation import (
     compare,
-    confidence,
     evaluate,
     fit_and_predict,
-    in_sets,
-    learn_level,
     out_of_fold,
-    serve,
-    sets,
+    out_of_fold_grades,
+    out_of_fold_probabilities,
+    out_of_fold_sets,
 )
 from wine.generator import generate
 from wine.metrics import score
@@ -88,19 +84,21 @@ def test_fits_are_measured(train, fold_numbers):
 
 
 def test_cut_points_never_come_from_the_fold_they_serve(truth, expected, fold_numbers):
-    served = serve(truth, expected, fold_numbers)
+    served = out_of_fold_grades(truth, expected, fold_numbers)
     held = fold_numbers[1] == 2
     cuts = learn_cuts(truth[~held], expected[1, ~held])
     assert (served[1, held] == decode(expected[1, held], cuts)).all()
     lied = np.where(held, 9, truth)
-    assert (serve(lied, expected[1:], fold_numbers[1:])[0, held] == served[1, held]).all()
+    assert (
+        out_of_fold_grades(lied, expected[1:], fold_numbers[1:])[0, held] == served[1, held]
+    ).all()
 
 
 @pytest.mark.parametrize("name", ["ridge", "kernel ridge"])
 def test_cut_points_from_nested_folds_say_the_same(train, truth, fold_numbers, name):
     """The strictest way: cut points from folds within the training fold, nothing else seen.
 
-    ``serve`` takes them from the other folds' predictions instead, whose models did see the
+    ``out_of_fold_grades`` takes them from the other folds' predictions instead, whose models did see the
     fold served. Were that a leak, it would score better than this.
     """
     expected = out_of_fold(BY_NAME[name].make, train, fold_numbers[:1])
@@ -112,59 +110,53 @@ def test_cut_points_from_nested_folds_say_the_same(train, truth, fold_numbers, n
         inner_expected = out_of_fold(BY_NAME[name].make, inner, inner_folds)
         nested[held] = decode(expected[0, held], learn_cuts(truth[~held], inner_expected[0]))
     strict = score(truth, nested)["qwk"]
-    assert score(truth, serve(truth, expected, fold_numbers[:1])[0])["qwk"] < strict + 0.01
+    assert (
+        score(truth, out_of_fold_grades(truth, expected, fold_numbers[:1])[0])["qwk"]
+        < strict + 0.01
+    )
 
 
 def test_probabilities_and_sets_never_come_from_the_fold_they_serve(truth, expected, fold_numbers):
     once, held = fold_numbers[:1], fold_numbers[0] == 0
     lied = np.where(held, 9, truth)
-    chances = confidence(truth, expected[:1], once)
+    chances = out_of_fold_probabilities(truth, expected[:1], once)
     assert np.allclose(chances.sum(axis=2), 1)
-    assert (confidence(lied, expected[:1], once)[0, held] == chances[0, held]).all()
-    inside = sets(truth, chances, once)
-    assert (sets(lied, chances, once)[0, held] == inside[0, held]).all()
+    assert (out_of_fold_probabilities(lied, expected[:1], once)[0, held] == chances[0, held]).all()
+    inside = out_of_fold_sets(truth, chances, once)
+    assert (out_of_fold_sets(lied, chances, once)[0, held] == inside[0, held]).all()
 
 
 def test_sets_hold_the_stated_share_of_the_wines(truth, expected, fold_numbers):
-    chances = confidence(truth, expected, fold_numbers)
+    chances = out_of_fold_probabilities(truth, expected, fold_numbers)
     for coverage in (0.8, 0.95):
-        inside = sets(truth, chances, fold_numbers, coverage)
+        inside = out_of_fold_sets(truth, chances, fold_numbers, coverage)
         held = inside[:, np.arange(len(truth)), truth - GRADES[0]].mean()
         assert held == pytest.approx(coverage, abs=0.02)
 
 
 def test_a_set_holds_the_likeliest_grades_first_and_always_one():
     chances = np.array([[0.1, 0.5, 0.3, 0.05, 0.03, 0.01, 0.01]])
-    assert in_sets(chances, 1e-9)[0].tolist() == [False, True] + 5 * [False]
-    assert in_sets(chances, 0.6)[0].tolist() == [False, True, True] + 4 * [False]
-    assert in_sets(chances, 1.1).all()
-    assert in_sets(np.zeros((0, 7)), 0.8).shape == (0, 7)
+    assert prediction_sets(chances, 1e-9)[0].tolist() == [False, True] + 5 * [False]
+    assert prediction_sets(chances, 0.6)[0].tolist() == [False, True, True] + 4 * [False]
+    assert prediction_sets(chances, 1.1).all()
+    assert prediction_sets(np.zeros((0, 7)), 0.8).shape == (0, 7)
 
 
 def test_the_level_is_the_least_that_holds_the_share_asked_for():
     random = np.random.default_rng(0)
     chances = random.dirichlet(np.ones(7), 2000)
     truth = random.integers(3, 10, 2000)
-    level = learn_level(truth, chances, 0.7)
-    holds = in_sets(chances, level)[np.arange(2000), truth - 3].mean()
-    fewer = in_sets(chances, level - 1e-6)[np.arange(2000), truth - 3].mean()
+    level = learn_set_level(truth, chances, 0.7)
+    holds = prediction_sets(chances, level)[np.arange(2000), truth - 3].mean()
+    fewer = prediction_sets(chances, level - 1e-6)[np.arange(2000), truth - 3].mean()
     assert fewer <= 0.7 < holds < 0.71
     with pytest.raises((ValueError, IndexError)):
-        learn_level([], np.zeros((0, 7)))
-
-
-def test_log_loss_is_scikit_learns_and_finite_when_the_impossible_happens():
-    random = np.random.default_rng(0)
-    chances = random.dirichlet(np.ones(7), 500)
-    truth = random.integers(3, 10, 500)
-    independent = reference.log_loss(truth, chances, labels=GRADES)
-    assert evaluation.log_loss(truth, chances) == pytest.approx(independent)
-    assert np.isfinite(evaluation.log_loss([9], np.eye(7)[:1]))
+        learn_set_level([], np.zeros((0, 7)))
 
 
 def test_evaluate_scores_all_repeats_and_says_how_sure_it_is(truth, expected, fold_numbers):
     metrics, draws = evaluate(truth, expected, fold_numbers, repeats=50)
-    served = serve(truth, expected, fold_numbers)
+    served = out_of_fold_grades(truth, expected, fold_numbers)
     assert metrics == score(np.tile(truth, 2), served.ravel(), expected.ravel())
     assert len(draws) == 50
     assert set(draws) == set(metrics)
@@ -172,7 +164,7 @@ def test_evaluate_scores_all_repeats_and_says_how_sure_it_is(truth, expected, fo
 
 
 def test_compare_sees_worse_better_and_equal(truth, expected, fold_numbers):
-    served = serve(truth, expected, fold_numbers)
+    served = out_of_fold_grades(truth, expected, fold_numbers)
     random = np.random.default_rng(0)
     spoilt = np.where(random.random(served.shape) < 0.2, 6, served)
     worse = compare(truth, spoilt, served, repeats=100)
@@ -192,7 +184,7 @@ def test_shuffled_grades_cannot_be_predicted(train, fold_numbers):
     expected = out_of_fold(BY_NAME["extra trees"].make, shuffled, once)
     metrics, _ = evaluate(grades, expected, once, repeats=2)
     assert abs(metrics["qwk"]) < 0.08
-    free = serve(grades, expected, once, accuracy_loss=1)
+    free = out_of_fold_grades(grades, expected, once, accuracy_loss=1)
     assert abs(score(grades, free[0])["qwk"]) < 0.08
 
 

@@ -41,11 +41,11 @@ MOST_FOR_KERNELS = 10_000  # wines: a kernel's memory and time grow with the squ
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model to compare. ``make()`` gives it unfitted, with fixed seed and one thread.
+    """A model to compare. ``make()`` gives it unfitted, with a fixed seed.
 
     ``complexity`` orders ties (how many things a reader must understand); ``balanced`` says
-    that SMOTE runs inside its training fold; ``servable`` that its pickle needs no class of
-    this repository; ``averageable`` that its expected grade can enter an average (a regressor
+    that SMOTE runs inside its training fold; ``servable`` that what train.ipynb registers of it
+    needs no class of this repository; ``averageable`` that its expected grade can enter an average (a regressor
     on the wines as they are); ``members`` names the candidates it averages; ``quick`` that
     ``--quick`` compares it too. ``most_wines`` is how many it can learn from at a bearable cost.
     """
@@ -146,12 +146,9 @@ def hist_gradient_boosting():
 
 def _model(name, make, complexity, **kinds):
     """A candidate whose pipeline encodes, then models."""
+    kinds = {"averageable": is_regressor(make())} | kinds
     return Candidate(
-        name,
-        lambda: Pipeline([("encode", encode()), ("model", make())]),
-        complexity,
-        averageable=is_regressor(make()) and complexity > 0,
-        **kinds,
+        name, lambda: Pipeline([("encode", encode()), ("model", make())]), complexity, **kinds
     )
 
 
@@ -193,7 +190,7 @@ def average(*members):
 
 
 CANDIDATES = (
-    _model("dummy", DummyRegressor, 0, quick=True),
+    _model("dummy", DummyRegressor, 0, quick=True, averageable=False),
     _model("ridge", lambda: make_pipeline(StandardScaler(), Ridge(1.0)), 1, quick=True),
     _model(
         "nearest neighbours",

@@ -15,6 +15,8 @@ import io
 import logging
 import os
 import re
+import ssl
+import sys
 import tempfile
 import threading
 import warnings
@@ -58,12 +60,16 @@ def connect():
     logging.getLogger("hsfs.core.arrow_flight_client").setLevel(logging.CRITICAL)
 
     settings, where = _settings()
+    answers = sys.stdin
     try:
-        project = _within(patience() + LOGIN_SECONDS, call, hopsworks.login, **settings)
-    except EOFError as error:  # the client asks which project, and nobody is there to answer
+        with open(os.devnull) as sys.stdin:  # the client would ask which project, and be hidden
+            project = _within(patience() + LOGIN_SECONDS, call, hopsworks.login, **settings)
+    except (EOFError, NotImplementedError) as error:  # the second is a notebook's own
         raise BadInput("this key sees several projects: set HOPSWORKS_PROJECT") from error
     except Exception as error:
         raise _explained(error, settings["host"]) from error
+    finally:
+        sys.stdin = answers
     if project is None:
         raise BadInput(f"{settings['host']} has no project for this key: create one there first")
     print(f"Hopsworks: {where}, project {project.name}")
@@ -165,7 +171,7 @@ def _within(seconds, function, *args, **kwargs):
     The client sets no timeouts: a host that drops packets, or takes the connection and never
     answers, would hold a program for ever. Its thread is left behind and ends with the process.
     """
-    outcome = concurrent.futures.Future()
+    outcome, stdout = concurrent.futures.Future(), sys.stdout
 
     def work():
         try:
@@ -179,6 +185,7 @@ def _within(seconds, function, *args, **kwargs):
     except concurrent.futures.TimeoutError:
         if outcome.done():  # the function's own TimeoutError
             raise
+        sys.stdout = stdout  # which the thread left behind keeps quiet
         raise WineError(
             f"Hopsworks did not answer within {seconds:g} s: check HOPSWORKS_HOST and "
             "HOPSWORKS_PORT, or try again later; nothing was lost"
@@ -192,6 +199,8 @@ def _settings():
         # the client's own certificate folder is shared by all, and emptied by each at its end
         "cert_folder": os.environ.get("HOPSWORKS_CERT_FOLDER") or _own_folder(),
         "engine": "python",  # everything here is pandas; an installed pyspark would be taken
+        # or the key would go to whoever answers; HOPSWORKS_HOSTNAME_VERIFICATION comes first
+        "hostname_verification": True,
     }
     if key:
         host = host or PUBLIC_HOST
@@ -204,10 +213,12 @@ def _settings():
     server = _local_server()
     for name in ("NO_PROXY", "no_proxy"):  # or a proxy for HTTPS is asked even for 127.0.0.1
         os.environ[name] = server.env[name]
+    os.environ.pop("HOPSWORKS_HOSTNAME_VERIFICATION", None)  # its certificate is its own
     settings |= {
         "host": server.env["HOPSWORKS_HOST"],
         "port": int(server.env["HOPSWORKS_PORT"]),
         "project": server.env["HOPSWORKS_PROJECT"],
+        "hostname_verification": False,
         "api_key_value": server.env["HOPSWORKS_API_KEY"],
     }
     return settings, "local, no account needed"
@@ -227,7 +238,7 @@ def _check_variables():
         raise BadInput(
             "HOPSWORKS_API_KEY has a space, a line end or a letter in it that no key has: copy it anew"
         )
-    verify = os.environ.get("HOPSWORKS_HOSTNAME_VERIFICATION", "false")
+    verify = os.environ.get("HOPSWORKS_HOSTNAME_VERIFICATION", "true")
     if verify.lower() not in ("true", "1", "y", "yes", "false", "0", "n", "no"):
         # the client would take it for no, and trust whoever answers
         raise BadInput(f"HOPSWORKS_HOSTNAME_VERIFICATION is {verify!r}: give true or false")
@@ -287,11 +298,18 @@ def _explained(error, host):
     """The error of a failed login as one line a person can act on."""
     from hopsworks.client.exceptions import RestAPIError
 
-    cause = error
+    cause = link = error
     while cause is not None and not isinstance(cause, RestAPIError):
         cause = cause.__cause__ or cause.__context__
+    while link is not None and not isinstance(link, ssl.SSLError):
+        link = link.__cause__ or link.__context__
     if isinstance(error, WineError):
         return error
+    if link is not None:
+        return BadInput(
+            f"the certificate of {host} is not trusted: if it is the cluster's own, name it in "
+            "HOPSWORKS_TRUST_STORE_PATH, or set HOPSWORKS_HOSTNAME_VERIFICATION=false"
+        )
     if cause is not None and cause.response.status_code in (401, 403):
         return BadInput(f"{host} refused the API key: check HOPSWORKS_API_KEY and its scopes")
     if cause is not None and cause.response.status_code == 404:

@@ -3,7 +3,8 @@
 Every model gives an expected grade, a number such as 5.7. Rounding it is a poor way to a
 grade: models shrink towards 6, so rounding hardly ever says 4 or 8. Cut points learned on
 out-of-fold predictions serve better, and a proportional-odds model over the expected grade
-gives the probabilities. Both are a handful of numbers and travel in ``spec.json``.
+gives the probabilities, and these a set of grades that holds the true one as often as asked. All
+are a handful of numbers and travel in ``spec.json``.
 """
 
 import numpy as np
@@ -88,6 +89,30 @@ def probabilities(expected, odds):
     """Probability of every grade 3-9, shape (n, 7), rows summing to 1; see learn_odds."""
     expected = np.atleast_1d(np.asarray(expected, dtype=float))
     return _grade_probabilities(expected, odds["slope"], np.asarray(odds["thresholds"]))
+
+
+def prediction_sets(chances, level):
+    """The grades of each wine's prediction set, boolean array (n, 7), given ``chances`` (n, 7).
+
+    The most probable grades, down to the one with which their probability reaches ``level``.
+    """
+    order = np.argsort(-chances, axis=1)
+    ranked = np.take_along_axis(chances, order, axis=1)
+    inside = np.empty(chances.shape, dtype=bool)
+    np.put_along_axis(inside, order, ranked.cumsum(axis=1) - ranked < level, axis=1)
+    return inside
+
+
+def learn_set_level(truth, chances, coverage=0.8):
+    """The level at which ``prediction_sets`` holds the true grade for ``coverage`` of the wines.
+
+    Grades come whole, so sets cut at 0.8 would hold more than 80 %: the level is the quantile
+    of the probability ranked above the true grade (split-conformal adaptive sets, Romano et al.
+    2020). ``truth`` (n,), ``chances`` (n, 7) out of fold.
+    """
+    own = chances[np.arange(len(truth)), np.asarray(truth) - GRADES[0]]
+    above = np.where(chances > own[:, None], chances, 0).sum(axis=1)
+    return float(np.quantile(above, coverage, method="higher")) + 1e-9
 
 
 def _grade_probabilities(expected, slope, thresholds):

@@ -1,22 +1,31 @@
 """Protocol P1's cross-validation: every wine predicted by models that did not see it."""
 
 import io
+import tempfile
 import time
+from pathlib import Path
 
 import joblib
 import numpy as np
 import pandas as pd
 
+from wine import model
 from wine.columns import FEATURES, GRADES
-from wine.decoding import decode, learn_cuts, learn_odds, probabilities
+from wine.decoding import (
+    decode,
+    learn_cuts,
+    learn_odds,
+    learn_set_level,
+    prediction_sets,
+    probabilities,
+)
 from wine.metrics import bootstrap, score
-from wine.model import expected_grade
 from wine.split import FOLDS
 
 PROTOCOL = (
     "P1: copies dropped, near-duplicates kept together, {repeats} x {folds}-fold stratified "
-    "group cross-validation on {part}, pooled out-of-fold predictions, cut points learned "
-    "without the fold they serve"
+    "group cross-validation on {part}, pooled out-of-fold predictions, cut points for each fold "
+    "learned from the other folds' predictions"
 )
 
 
@@ -27,16 +36,16 @@ def fit_and_predict(estimator, wines, held_out):
     wines, ``fit_seconds``, ``predict_seconds`` and the fitted model's ``size_bytes`` as saved.
     """
     started = time.perf_counter()
-    model = estimator.fit(wines.loc[~held_out, list(FEATURES)], wines["quality"][~held_out])
-    fitted = time.perf_counter()
-    expected = expected_grade(model, wines.loc[held_out, list(FEATURES)])
+    fitted = estimator.fit(wines.loc[~held_out, list(FEATURES)], wines["quality"][~held_out])
+    fit = time.perf_counter()
+    expected = model.expected_grade(fitted, wines.loc[held_out, list(FEATURES)])
     predicted = time.perf_counter()
     saved = io.BytesIO()
-    joblib.dump(model, saved, compress=3)
+    joblib.dump(fitted, saved, compress=3)
     return {
         "expected": expected,
-        "fit_seconds": fitted - started,
-        "predict_seconds": predicted - fitted,
+        "fit_seconds": fit - started,
+        "predict_seconds": predicted - fit,
         "size_bytes": saved.tell(),
     }
 
@@ -67,8 +76,11 @@ def out_of_fold(make, wines, fold_numbers, *, jobs=2, daily=None):
     return expected
 
 
-def serve(truth, expected, fold_numbers, *, accuracy_loss=0.01):
-    """Grades as served, int array (repeats, n): each fold by cut points from the other folds."""
+def out_of_fold_grades(truth, expected, fold_numbers, *, accuracy_loss=0.01):
+    """Grades as served, int array (repeats, n), of expected grades (repeats, n).
+
+    Each fold is decoded by cut points learned from the other folds' out-of-fold predictions.
+    """
     served = np.empty(expected.shape, dtype=np.int64)
     for repeat, held_out in _parts(fold_numbers):
         cuts = learn_cuts(
@@ -78,21 +90,22 @@ def serve(truth, expected, fold_numbers, *, accuracy_loss=0.01):
     return served
 
 
-def confidence(truth, expected, fold_numbers):
+def out_of_fold_probabilities(truth, expected, fold_numbers):
     """Probability of every grade, shape (repeats, n, 7): each fold by odds from the others."""
-    chances = np.empty((*expected.shape, 7))
+    chances = np.empty((*expected.shape, len(GRADES)))
     for repeat, held_out in _parts(fold_numbers):
         odds = learn_odds(truth[~held_out], expected[repeat, ~held_out])
         chances[repeat, held_out] = probabilities(expected[repeat, held_out], odds)
     return chances
 
 
-def sets(truth, chances, fold_numbers, coverage=0.8):
-    """Which grades are in each wine's set, boolean (repeats, n, 7): levels from other folds."""
+def out_of_fold_sets(truth, chances, fold_numbers, coverage=0.8):
+    """Which grades are in each wine's prediction set, boolean (repeats, n, 7), given their
+    probabilities ``chances`` of that shape: each fold by a level from the others."""
     inside = np.empty(chances.shape, dtype=bool)
     for repeat, held_out in _parts(fold_numbers):
-        level = learn_level(truth[~held_out], chances[repeat, ~held_out], coverage)
-        inside[repeat, held_out] = in_sets(chances[repeat, held_out], level)
+        level = learn_set_level(truth[~held_out], chances[repeat, ~held_out], coverage)
+        inside[repeat, held_out] = prediction_sets(chances[repeat, held_out], level)
     return inside
 
 
@@ -100,10 +113,12 @@ def evaluate(truth, expected, fold_numbers, *, repeats=200):
     """All metrics of P1 as served, and the bootstrap behind their standard errors.
 
     Returns ``(metrics, draws)``: a dict of floats, and a frame with one row a bootstrap repeat.
+    Wines are resampled and no model is fitted again: the errors are those of judging these
+    fitted models by these wines.
     Draws are the same wines for every call with the same ``truth``, so that the draws of two
     models can be subtracted (paired bootstrap).
     """
-    served = serve(truth, expected, fold_numbers)
+    served = out_of_fold_grades(truth, expected, fold_numbers)
     metrics = score(np.tile(truth, len(expected)), served.ravel(), expected.ravel())
     return metrics, bootstrap(truth, served, expected, repeats=repeats)
 
@@ -128,34 +143,27 @@ def compare(truth, new, old, *, repeats=500):
     }
 
 
-def in_sets(chances, level):
-    """The grades of each wine's set, boolean array (n, 7).
+def compare_with_served(project, out_of_fold, wines):
+    """``compare`` of new out-of-fold grades with those of the served version; None without one.
 
-    The most probable grades, down to the one with which their probability reaches ``level``.
+    ``out_of_fold`` has ``wine_id`` and one column of grades as served per repeat, ``wines`` also
+    ``quality``; wines and repeats that only one of the two versions has are left out.
     """
-    order = np.argsort(-chances, axis=1)
-    ranked = np.take_along_axis(chances, order, axis=1)
-    inside = np.empty(chances.shape, dtype=bool)
-    np.put_along_axis(inside, order, ranked.cumsum(axis=1) - ranked < level, axis=1)
-    return inside
-
-
-def learn_level(truth, chances, coverage=0.8):
-    """The level at which ``in_sets`` holds the true grade for ``coverage`` of the wines.
-
-    Grades come whole, so sets cut at 0.8 would hold more than 80 %: the level is the quantile
-    of the probability ranked above the true grade (split-conformal adaptive sets, Romano et al.
-    2020). ``truth`` (n,), ``chances`` (n, 7) out of fold.
-    """
-    own = chances[np.arange(len(truth)), np.asarray(truth) - GRADES[0]]
-    above = np.where(chances > own[:, None], chances, 0).sum(axis=1)
-    return float(np.quantile(above, coverage, method="higher")) + 1e-9
-
-
-def log_loss(truth, chances):
-    """Mean negative log-probability of the true grades: ``truth`` (n,), ``chances`` (n, 7)."""
-    place = np.asarray(truth) - GRADES[0]
-    return float(-np.log(np.maximum(chances[np.arange(len(place)), place], 1e-12)).mean())
+    try:
+        served = model.served(project)
+    except model.NothingServed:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        files = model.download(served, folder)
+        model.checked(files)
+        before = pd.read_csv(Path(files) / "out_of_fold.csv")
+    both = out_of_fold.merge(before, on="wine_id", suffixes=("", "_before"))
+    both = both.merge(wines[["wine_id", "quality"]], on="wine_id")
+    repeats = [name for name in out_of_fold.columns[1:] if name in before.columns]
+    new = both[repeats].to_numpy().T
+    old = both[[f"{name}_before" for name in repeats]].to_numpy().T
+    compared = compare(both["quality"].to_numpy(), new, old)
+    return compared | {"version": served.version, "wines": len(both)}
 
 
 def _parts(fold_numbers):

@@ -248,11 +248,6 @@ def make_folder(dataset, folder):
         call(lambda path=path: dataset.exists(path) or dataset.mkdir(path))
 
 
-def exists(project, path):
-    """True when the project has a file or folder of this path."""
-    return call(project.get_dataset_api().exists, path)
-
-
 def download_text(project, path):
     """The text of a file of the project, or None when it is not there."""
     dataset = project.get_dataset_api()

@@ -20,11 +20,12 @@ from wine.errors import WineError
 
 NAME = "wine_quality"
 APPROVED = "approved"  # the metric that says which version is served; see served()
-FILES = (
-    "model.joblib",
-    "wines.csv",
-    "out_of_fold.csv",
-)  # checked against spec["sha256"] before use
+FILES = ("model.joblib", "wines.csv", "out_of_fold.csv")  # compared with spec["sha256"] before use
+PICKLED = ("sklearn", "xgboost")  # the libraries whose objects model.joblib holds
+
+
+class NothingServed(WineError):
+    """No version of the model was approved yet."""
 
 
 def expected_grade(model, wines):
@@ -58,11 +59,10 @@ def save(folder, model, spec, wines, out_of_fold):
     (folder / "spec.json").write_text(json.dumps(spec, indent=2) + "\n")
 
 
-def load(folder):
-    """The model and its spec. Checksums and versions are compared before anything is unpickled.
+def checked(folder):
+    """The spec of a model folder whose files are those that were registered.
 
-    Raises WineError, naming the file, when one is missing or altered, and when the model was made
-    with another minor version of a library whose objects it holds.
+    Raises WineError, naming the file, when one is missing or its SHA-256 is another.
     """
     folder = Path(folder)
     for file in ("spec.json", *FILES):
@@ -71,7 +71,7 @@ def load(folder):
     try:
         spec = json.loads((folder / "spec.json").read_text())
         expected = {file: spec["sha256"][file] for file in FILES}
-        made_with = {name: spec["versions"][name] for name in ("sklearn", "xgboost")}
+        spec["versions"] = {name: str(made) for name, made in spec["versions"].items()}
     except (ValueError, KeyError, TypeError) as error:
         raise WineError("the model's spec.json is damaged: run train.ipynb again") from error
     for file in FILES:
@@ -80,14 +80,25 @@ def load(folder):
                 f"the model's {file} is not the one that was registered (its SHA-256 differs): "
                 "it was not loaded; run train.ipynb to register a new version"
             )
-    for name, made in made_with.items():
+    return spec
+
+
+def load(folder):
+    """The model and its spec. Checksums and versions are compared before anything is unpickled.
+
+    Raises WineError as ``checked`` does, and when the model was made with another minor version
+    of a library whose objects it holds.
+    """
+    spec = checked(folder)
+    for name in PICKLED:
+        made = spec["versions"].get(name, "an unknown version")
         here = importlib.import_module(name).__version__
         if made.split(".")[:2] != here.split(".")[:2]:  # pickles are promised to work in these only
             raise WineError(
                 f"the model was made with {name} {made} and this is {here}: it was not loaded; "
                 "install the version it was made with, or run train.ipynb to register a new one"
             )
-    return joblib.load(folder / "model.joblib"), spec
+    return joblib.load(Path(folder) / "model.joblib"), spec
 
 
 def register(project, folder, *, metrics, wines, approved, description):
@@ -124,13 +135,13 @@ def served(project):
     """The registered model that is served: the newest version that was approved.
 
     ``train.ipynb`` approves a version, with its own number as the metric ``approved``, when it
-    is not worse than the one served before. Raises WineError when there is none.
+    is not worse than the one served before. Raises NothingServed when there is none.
     """
     registry = call(project.get_model_registry)
     best = call(registry.get_best_model, NAME, APPROVED, "max")
     # versions without the metric sort last, so one can come back even when none was approved
     if best is None or APPROVED not in best.training_metrics:
-        raise WineError(f"no served model {NAME} in the registry: run train.ipynb first")
+        raise NothingServed(f"no served model {NAME} in the registry: run train.ipynb first")
     return best
 
 

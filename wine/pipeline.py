@@ -70,9 +70,10 @@ def summarise(project):
     """What the five parts left in Hopsworks, as plain JSON values."""
     store = project.get_feature_store()
     served = model.served(project)
-    today = datetime.datetime.now(datetime.UTC).date()
-    wine = features.read_from(store, features.DAILY, "day", today).iloc[-1]
-    predicted = features.read_from(store, features.PREDICTION, "day", today).iloc[-1]
+    now = datetime.datetime.now(datetime.UTC).date()  # a day later than daily.py's, at midnight
+    yesterday = now - datetime.timedelta(days=1)
+    wine = features.read_from(store, features.DAILY, "day", yesterday).iloc[-1]
+    predicted = features.read_from(store, features.PREDICTION, "day", yesterday).iloc[-1]
     best = json.loads(Path("model_finder_results/best.json").read_text())
     return {
         "rows": {
@@ -87,7 +88,7 @@ def summarise(project):
                 for name, value in served.training_metrics.items()
                 if name.startswith(f"{part}_")
             }
-            for part in ("cv", "test")
+            for part in ("cv", "test", "stream")
         },
         "todays_wine": json.loads(wine.to_json(date_format="iso")),
         "prediction": json.loads(predicted.to_json(date_format="iso")),

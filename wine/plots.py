@@ -19,8 +19,11 @@ def _figure(width, height, title):
     return figure, axes
 
 
-def confusion_matrix(counts, title="Confusion matrix"):
-    """Counts (7, 7) as a matrix with fixed grades 3-9; shaded by the share of each true grade."""
+def confusion_matrix(counts, title="Confusion matrix", *, rows="true grade"):
+    """Counts (7, 7) as a matrix with fixed grades 3-9, shaded by the share of each row.
+
+    ``rows`` names what the rows are: a daily wine has a label, not a true grade.
+    """
     counts = np.asarray(counts)
     figure, axes = _figure(6, 5.2, title)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -33,13 +36,13 @@ def confusion_matrix(counts, title="Confusion matrix"):
                 column, row, f"{count:,}", ha="center", va="center",
                 color="white" if share[row, column] > 0.5 else INK,
             )  # fmt: skip
-    axes.set(xlabel="predicted grade", ylabel="true grade")
+    axes.set(xlabel="predicted grade", ylabel=rows)
     axes.spines[:].set_visible(False)
     return figure
 
 
 def recent_wines(wines):
-    """The latest daily wines: generator's grade, expected grade and prediction by day.
+    """The latest daily wines: label, expected grade and prediction by day.
 
     ``wines`` has columns day, type, quality, predicted, expected; at most 30 rows are drawn.
     """

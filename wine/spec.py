@@ -14,8 +14,10 @@ def build(wines, *, model_name, cuts, odds, set_level, metrics, protocol, today)
     """The spec as a dict of plain JSON values.
 
     ``wines`` are the real wines the model was fitted on (for ranges, typical values and
-    examples); ``metrics`` maps "cv", "cv_se", "test", "test_interval" and "daily" to dicts.
-    ``set_level`` is the level at which ``evaluation.in_sets`` holds the truth for 80 %.
+    examples); ``metrics`` maps "cv", "cv_se", "test", "test_interval", "daily" (agreement to
+    expect on daily wines) and "stream" (what training on a year of them changes) to dicts, and
+    "set_coverage" and "log_loss", both out of fold, to floats.
+    ``set_level`` is the level at which ``decoding.prediction_sets`` holds the truth for 80 %.
     """
     return {
         "model": model_name,

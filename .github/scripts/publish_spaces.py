@@ -1,4 +1,4 @@
-"""Publish the two apps to their Hugging Face Spaces: what is committed, and nothing else.
+"""Publish the two apps to their Hugging Face Spaces: the files that git knows, and nothing else.
 
     python .github/scripts/publish_spaces.py
 
@@ -35,8 +35,9 @@ def main():
     for folder, space in spaces.items():
         try:
             publish(hub, folder, space, dry_run)
-        except (httpx2.HTTPError, OSError, ValueError) as error:
-            return fail(f"{space}: {str(error).strip().splitlines()[0]}", 1)
+        except (httpx2.HTTPError, OSError, ValueError, subprocess.SubprocessError) as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            return fail(f"{space}: {lines[0]}", 1)
     return 0
 
 

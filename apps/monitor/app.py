@@ -20,9 +20,8 @@ files = tempfile.TemporaryDirectory(prefix="monitor-")
 
 
 @functools.lru_cache(maxsize=1)
-def drawn(digest):
-    """The page's content and its file for what was read last, made once for all who look."""
-    history = live.now().value
+def drawn(history):
+    """The page's content and its file, made once for all who look."""
     return content_html(history), str(write_csv(history, files.name))
 
 
@@ -35,7 +34,7 @@ def show(seen, state=None):
     head = head_html(state, datetime.datetime.now(datetime.UTC))
     if state.value.digest == seen:
         return head, gr.skip(), gr.skip(), gr.skip(), seen
-    content, file = drawn(state.value.digest)
+    content, file = drawn(state.value)
     return head, gr.Row(visible=True), content, gr.DownloadButton(value=file), state.value.digest
 
 

@@ -31,9 +31,9 @@ class Model:
     wines: pd.DataFrame
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class History:
-    """What one read found.
+    """What one read found; two reads that found the same have the same ``digest``.
 
     ``wines`` has one row a daily wine of the last year, by day, with its prediction or NaN;
     ``counts`` (7, 7) counts all predictions ever made, label by prediction.
@@ -44,6 +44,12 @@ class History:
     counts_as_of: str | None
     model: Model | None
     digest: str
+
+    def __eq__(self, other):
+        return isinstance(other, History) and self.digest == other.digest
+
+    def __hash__(self):
+        return hash(self.digest)
 
     @property
     def predicted(self):
@@ -141,12 +147,17 @@ def _window(store, name, start, columns):
 
 
 def _tally(project):
-    """Counts of all predictions, kept by the pipeline, and their date; (None, None) without."""
+    """Counts of all predictions, kept by the pipeline, and their date; (None, None) without them
+    or when they are damaged, which the pipeline's next run mends."""
     files = project.get_dataset_api()
     if not files.exists(TALLY):
         return None, None
-    content = json.loads(_content(files, TALLY))
-    return np.array(content["all"], dtype=np.int64), content["as_of"]
+    try:
+        content = json.loads(_content(files, TALLY))
+        counts = np.array(content["all"], dtype=np.int64).reshape(len(GRADES), len(GRADES))
+        return counts, str(content["as_of"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None, None
 
 
 def _model(project, last):

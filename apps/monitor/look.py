@@ -155,7 +155,9 @@ scopes project, featurestore, modelregistry and dataset; a secret</td></tr>
 <tr><th class="left" scope="row"><code>HOPSWORKS_PROJECT</code></th><td class="left">the project's name;
 needed when the key sees several</td></tr>
 <tr><th class="left" scope="row"><code>HOPSWORKS_HOST</code></th><td class="left">your cluster's host;
-the public one when left out</td></tr></tbody></table></div>
+the public one when left out</td></tr>
+<tr><th class="left" scope="row"><code>HOPSWORKS_HOSTNAME_VERIFICATION</code></th><td class="left">false for a
+cluster whose certificate is its own</td></tr></tbody></table></div>
 <p class="soft small">It goes on trying: once the variables are right and the app was restarted, this
 page fills by itself.</p></div>"""
 

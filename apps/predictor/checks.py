@@ -106,6 +106,9 @@ def read_csv(content, columns):
             f"The file has {len(rows) - 1:,} wines: give at most {MOST_ROWS:,} at a time."
         )
     (_, header), *rows = rows
+    # spreadsheets write columns of nothing at the right
+    used = max(len(_rstrip(row)) for row in (header, *(row for _, row in rows)))
+    header, rows = header[:used], [(number, row[:used]) for number, row in rows]
     known = {_plain(alias): name for name, column in columns.items()
              for alias in (name, column["label"])} | {"type": "type"}  # fmt: skip
     names = [known.get(_plain(field), field.strip()) for field in header]
@@ -135,6 +138,13 @@ def check_rows(frame, columns, types):
         pd.Series([" ".join(problems.values()) for _, problems, _ in checked], frame.index),
         pd.Series([" ".join(notes.values()) for _, _, notes in checked], frame.index),
     )
+
+
+def _rstrip(row):
+    """The fields of a row without the empty ones at its end."""
+    while row and not row[-1].strip():
+        row = row[:-1]
+    return row
 
 
 def _plain(name):

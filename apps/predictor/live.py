@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import signal
+import ssl
 import sys
 import tempfile
 import threading
@@ -128,14 +129,20 @@ def connect():
     import hopsworks
     import urllib3
 
-    # a host without a name of its own has a certificate of its own, and that is said once already
+    # whoever switched the verification off need not be told at every call
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
     logging.getLogger().setLevel(logging.WARNING)  # which the client's import set to INFO
     hopsworks.logout()
     # the client's own folder for certificates is shared by all processes and emptied by each
     certificates = os.environ.get("HOPSWORKS_CERT_FOLDER") or _own_folder()
     try:
-        project = hopsworks.login(host=_host(), api_key_value=key, cert_folder=certificates)
+        project = hopsworks.login(
+            host=_host(),
+            api_key_value=key,
+            cert_folder=certificates,
+            # or the key would go to whoever answers; HOPSWORKS_HOSTNAME_VERIFICATION comes first
+            hostname_verification=True,
+        )
     except EOFError as error:
         raise NotConnected("This key sees several projects: set HOPSWORKS_PROJECT.") from error
     if project is None:
@@ -150,6 +157,11 @@ def in_words(error: Exception) -> str:
     cause, status = error, None
     while cause is not None:
         status = getattr(getattr(cause, "response", None), "status_code", status)
+        if isinstance(cause, ssl.SSLError):
+            return (
+                f"The certificate of {_host()} is not trusted: if it is the cluster's own, set "
+                "HOPSWORKS_HOSTNAME_VERIFICATION to false."
+            )
         if (
             isinstance(cause, ConnectionError | TimeoutError)
             or "Connection" in type(cause).__name__

@@ -13,6 +13,8 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
+import sklearn
+import xgboost
 
 NAME = "wine_quality"
 APPROVED = "approved"  # the metric only approved versions have: the version's own number
@@ -26,10 +28,20 @@ class Served:
         folder = Path(folder)
         self.version, self.registered = version, registered
         self.spec = json.loads((folder / "spec.json").read_text())
-        for file, expected in self.spec["sha256"].items():
-            if hashlib.sha256((folder / file).read_bytes()).hexdigest() != expected:
+        for file in ("model.joblib", "wines.csv"):
+            found = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+            if found != self.spec["sha256"].get(file):
                 raise ValueError(
                     f"version {version}'s {file} is not the file that was registered: not loaded"
+                )
+        for library in (sklearn, xgboost):
+            made, here = self.spec["versions"].get(library.__name__), library.__version__
+            if (
+                str(made).split(".")[:2] != here.split(".")[:2]
+            ):  # pickles are promised in these only
+                raise ValueError(
+                    f"version {version} was made with {library.__name__} {made} and this is {here}: "
+                    "not loaded; make requirements.txt and the model agree"
                 )
         self.model = joblib.load(folder / "model.joblib")
         self.columns = {column["name"]: column for column in self.spec["columns"]}

@@ -9,7 +9,7 @@ from scipy.special import kolmogi
 from scipy.stats import ks_2samp
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
-from tests.apps.conftest import TODAY, daily, day, load, model_folder, predictions
+from tests.apps.conftest import daily, day, load, model_folder, predictions
 from wine import features, metrics, model
 from wine.columns import GRADES
 
@@ -63,14 +63,18 @@ def test_wines_without_predictions_the_windows_edge_and_the_tally(store, train, 
 
     counts = metrics.confusion(made["quality"], made["predicted"])
     (tmp_path / "tally.json").write_text(
-        json.dumps({"all": counts.tolist(), "as_of": TODAY.isoformat()})
+        json.dumps({"all": counts.tolist(), "as_of": "2026-11-23"})
     )
     features.upload(store.project, [tmp_path / "tally.json"], "Resources/images")
     tallied = history.read(store.project, partly)
     assert (tallied.counts == counts).all(), "with it, of all time"
-    assert tallied.counts_as_of == TODAY.isoformat()
+    assert tallied.counts_as_of == "2026-11-23"
     assert tallied.digest != partly.digest
     assert tallied.wines.equals(partly.wines)
+    for damaged in ("{", "{}", '{"all": [[1]], "as_of": "today"}', '{"all": "x", "as_of": ""}'):
+        (tmp_path / "tally.json").write_text(damaged)
+        features.upload(store.project, [tmp_path / "tally.json"], "Resources/images")
+        assert history.read(store.project, tallied).digest == partly.digest, "as without it"
 
 
 def test_a_thousand_wines(store, train, tmp_path):

@@ -166,6 +166,17 @@ def test_rows_are_numbered_as_in_the_file(raw, spec):
     assert problems[problems != ""].index.tolist() == [7]
 
 
+def test_columns_of_nothing_at_the_right_are_left_out(raw, spec):
+    text = raw[[*FEATURES]].head(2).to_csv(index=False)
+    plain = checks.read_csv(text.encode(), spec[0])
+    wider = checks.read_csv(text.replace("\n", ",, \n").encode(), spec[0])
+    pd.testing.assert_frame_equal(wider, plain)
+    with pytest.raises(checks.BadFile, match="Row 2 has 13 fields, the header has 12"):
+        checks.read_csv(
+            text.replace("\n", ",\n", 1).replace("red\n", "red,5\n", 1).encode(), spec[0]
+        )
+
+
 def test_a_column_given_twice_is_refused(raw, spec):
     twice = raw[[*FEATURES]].head(1).assign(**{"Alcohol": 10}).to_csv(index=False)
     with pytest.raises(checks.BadFile, match="two columns 'alcohol'"):
