@@ -1,14 +1,18 @@
-"""What the benchmarks share: the wines as the pipeline has them, and how results are kept."""
+"""What the benchmarks share: the wines, programs that never reach a cluster, and kept results."""
 
+import importlib.metadata
 import json
 import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 from wine import dataset
 from wine.split import folds
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def wines():
@@ -19,8 +23,40 @@ def wines():
 
 
 def p1_folds(frame, repeats=2):
-    """Protocol P1's folds on the whole data."""
+    """Protocol P1's folds on the whole data: int array (repeats, n)."""
     return folds(frame, repeats=repeats)
+
+
+def hopsworks_data():
+    """The folder with the local Hopsworks that the pipeline left; ends the program without one."""
+    data = Path(os.environ.get("HOPSWORKS_LOCAL_ROOT") or ROOT / ".hopsworks").resolve()
+    if not data.is_dir():
+        sys.exit("error: no local Hopsworks here: run `make pipeline` first")
+    return data
+
+
+def local_env(data):
+    """The variables of a program that is to use the local Hopsworks in the folder ``data``.
+
+    They are this shell's, without any that could lead to a cluster, change what the programs do
+    or write to a job's page on GitHub.
+    """
+    ours = ("HOPSWORKS_", "WINE_", "GITHUB_")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return env | {"HOPSWORKS_LOCAL_ROOT": str(data)}
+
+
+def size_mb(folder):
+    """The size of all files below a folder, in MB; a link counts as nothing."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return round(sum(path.stat().st_size for path in files) / 1e6)
+
+
+def packages(environment):
+    """How many packages a virtual environment has, pip among them."""
+    pip = [environment / "bin/python", "-m", "pip", "--disable-pip-version-check"]
+    listed = subprocess.run([*pip, "list", "--format=json"], check=True, capture_output=True)
+    return len(json.loads(listed.stdout))
 
 
 def machine():
@@ -32,13 +68,37 @@ def machine():
     }
 
 
+def versions(*names):
+    """The versions of installed packages by name; PackageNotFoundError for one that is not."""
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+def commit():
+    """The commit that is checked out, shortened; None when this is no checkout."""
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.strip() or None
+
+
 def keep(name, result, table=None):
-    """Write results/NAME.json and, with ``table`` (a DataFrame), results/NAME.md."""
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
+    """Write results/NAME.json and, with ``table`` (a DataFrame), results/NAME.md; print the last of them.
+
+    ValueError for NaN and Infinity, which are no JSON.
+    """
+    text = json.dumps(result, indent=2, allow_nan=False) + "\n"
+    replace(RESULTS / f"{name}.json", text)
     if table is not None:
-        (RESULTS / f"{name}.md").write_text(markdown(table))
-        print(markdown(table))
+        text = markdown(table)
+        replace(RESULTS / f"{name}.md", text)
+    print(text)
+
+
+def replace(path, text):
+    """Give a file a new content, or leave it as it was: a program that is stopped leaves no half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text)
+    new.replace(path)
 
 
 def markdown(table):

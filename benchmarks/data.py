@@ -24,13 +24,18 @@ def main():
     bins = pd.cut(distance, EDGES, right=False)
     by_distance = pd.DataFrame({"agree": agree}).groupby(bins, observed=True)["agree"]
     rows = [
-        {"from": float(b.left), "to": float(b.right), "wines": len(part), "agree": float(part.mean())}
+        {
+            "from": float(b.left),
+            "to": float(b.right) if np.isfinite(b.right) else None,
+            "wines": len(part),
+            "agree": float(part.mean()),
+        }
         for b, part in by_distance
-    ]  # fmt: skip
+    ]
     table = pd.DataFrame(
         {
             "distance to the nearest wine": f"{row['from']:g} to {row['to']:g}"
-            if np.isfinite(row["to"])
+            if row["to"]
             else f"{row['from']:g} and more",
             "wines": f"{row['wines']:,}",
             "same grade": f"{row['agree']:.0%}",
