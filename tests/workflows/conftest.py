@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.processes import REPOSITORY, copy_project
+
 # what a machine has of its own: how to reach the package index, and where temporary files go
 OF_THE_MACHINE = re.compile(r"HOME|LANG|TMPDIR|SSL_CERT_FILE|PIP_.*|.*_PROXY|.*_proxy")
 
@@ -80,13 +80,14 @@ class Run:
 class GitHub:
     """Runs workflows of this repository's working copy, each job in its own clone.
 
-    A clone is kept for the next run of the same job, with what the first run installed there:
-    a step that has installed once is not run again, or most of the time would go into that.
+    A clone is kept for the next run of the same job. What a step named Install has installed is
+    there for every later one of the same text, or most of the time would go into that.
     """
 
     def __init__(self, folder):
         self.folder = folder
         self.files = snapshot(folder / "origin")
+        self.installed = {}  # the environment that an Install step made, by its text
         self.python = folder / "bin"
         self.python.mkdir()
         for name in ("python", "python3"):
@@ -133,6 +134,11 @@ class GitHub:
                     name, None
                 )  # what actions do is done: the clone and the Python are there
                 continue
+            if name == "Install" and step["run"] in self.installed:
+                if not (clone / ".venv").exists():
+                    (clone / ".venv").symlink_to(self.installed[step["run"]])
+                yield Step(name, 0)
+                continue
             outputs = self.folder / "outputs"
             outputs.write_text("")
             env = machine | {
@@ -161,7 +167,7 @@ class GitHub:
             if process.returncode:
                 return
             if name == "Install":
-                (clone / ".installed").touch()
+                self.installed[step["run"]] = clone / ".venv"
             lines = outputs.read_text().splitlines()
             outputs = dict(line.split("=", 1) for line in lines)
             context["steps"][step.get("id", name)] = {"outputs": outputs}
@@ -169,17 +175,7 @@ class GitHub:
 
 def snapshot(folder):
     """A git repository that holds the working copy's files as they are now."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for file in listed.stdout.splitlines():
-        if (REPOSITORY / file).is_file():
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(REPOSITORY / file, folder / file)
+    copy_project(folder)
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
     subprocess.run([*git, "init", "-q", "-b", "main"], cwd=folder, check=True)
     subprocess.run([*git, "add", "-A"], cwd=folder, check=True)

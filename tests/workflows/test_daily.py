@@ -2,13 +2,14 @@
 
 import datetime
 import json
-import socket
 import threading
-import time
 
 import pytest
 
 import hopsworks_local
+from tests.processes import FORGET_THE_DAYS, succeeded
+from tests.processes import today as this_day
+from tests.servers import Wire
 
 TABLES = """
 import json, os, tempfile
@@ -22,54 +23,6 @@ for group in (features.DAILY, features.PREDICTION):
     tables[group.name] = frame.to_dict("records") if there else []
 print(json.dumps(tables))
 """
-FORGET_THE_DAYS = """
-from wine import features
-from wine.connection import connect
-project = connect()
-for group in (features.DAILY, features.PREDICTION):
-    features.find(project.get_feature_store(), group).delete()
-project.get_dataset_api().remove("Resources/images")
-"""
-
-
-class Wire:
-    """A fixed port that leads to a server while it is up, and refuses connections while not."""
-
-    def __init__(self, target):
-        self.target, self.open = target, []
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-
-    def up(self):
-        self.listener = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._accept, args=[self.listener], daemon=True).start()
-
-    def down(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for end in self.open:
-            end.close()
-        self.open.clear()
-
-    def _accept(self, listener):
-        while True:
-            try:
-                here, _ = listener.accept()
-            except OSError:  # it went down
-                return
-            there = socket.create_connection(("127.0.0.1", self.target))
-            self.open += [here, there]
-            for pair in ((here, there), (there, here)):
-                threading.Thread(target=self._copy, args=pair, daemon=True).start()
-
-    @staticmethod
-    def _copy(source, sink):
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass  # one side has closed
 
 
 class Hopsworks:
@@ -78,7 +31,7 @@ class Hopsworks:
     def __init__(self, pipeline):
         self.pipeline = pipeline
         self.server = hopsworks_local.start(pipeline.store, "wine")
-        self.wire = Wire(int(self.server.env["HOPSWORKS_PORT"]))
+        self.wire = Wire(self.server.env["HOPSWORKS_PORT"])
         self.secrets = {"HOPSWORKS_API_KEY": self.server.env["HOPSWORKS_API_KEY"]}
         self.vars = {
             "HOPSWORKS_HOST": "127.0.0.1",
@@ -89,9 +42,7 @@ class Hopsworks:
 
     def tables(self):
         """All rows of the two daily groups."""
-        done = self.pipeline.run("-c", TABLES)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        return json.loads(succeeded(self.pipeline.run("-c", TABLES)).splitlines()[-1])
 
     def days(self, tables=None):
         """The days that have a wine, and those that have a prediction."""
@@ -103,8 +54,7 @@ class Hopsworks:
 def no_day_yet(pipeline_root, tmp_path_factory):
     """The pipeline's data as it was before its first daily wine."""
     pipeline = pipeline_root.copy(tmp_path_factory.mktemp("before") / "hopsworks")
-    done = pipeline.run("-c", FORGET_THE_DAYS)
-    assert done.returncode == 0, done.stderr
+    succeeded(pipeline.run("-c", FORGET_THE_DAYS))
     return pipeline
 
 
@@ -115,7 +65,7 @@ def hopsworks(no_day_yet, tmp_path, monkeypatch):
         monkeypatch.setenv(name, "127.0.0.1,localhost")
     hopsworks = Hopsworks(no_day_yet.copy(tmp_path / "hopsworks"))
     with hopsworks.server:
-        hopsworks.wire.up()
+        hopsworks.wire.mend()
         yield hopsworks
 
 
@@ -133,7 +83,7 @@ def daily(github, hopsworks):
 
 def today(back=0):
     """The day, UTC, some days ago, as a daily wine is called."""
-    return str(datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(days=back))
+    return str(this_day() - datetime.timedelta(days=back))
 
 
 def said(run, step):
@@ -219,8 +169,8 @@ def test_the_home_repository_without_the_secret_fails(daily):
 
 
 def test_hopsworks_away_at_the_start_and_back_after_some_seconds(daily, hopsworks):
-    hopsworks.wire.down()
-    back = threading.Timer(5, hopsworks.wire.up)
+    hopsworks.wire.cut()
+    back = threading.Timer(5, hopsworks.wire.mend)
     run = daily(before={"Make the wine": back.start})
     assert not run.failed, run.output
     assert "Connection refused; trying again in" in said(run, "Make the wine")
@@ -231,7 +181,7 @@ def test_hopsworks_away_for_good_and_the_next_run_fills_in(daily, hopsworks):
     run = daily(date=today(2))
     assert not run.failed, run.output
 
-    hopsworks.wire.down()
+    hopsworks.wire.cut()
     run = daily(variables={"WINE_PATIENCE": "6"})
     assert list(run.jobs) == ["daily"]
     step = run.jobs["daily"][-1]
@@ -241,22 +191,7 @@ def test_hopsworks_away_for_good_and_the_next_run_fills_in(daily, hopsworks):
     assert "Traceback" not in step.output
     assert "**Error:** trouble with Hopsworks did not pass within 6 s" in run.page
 
-    hopsworks.wire.up()
+    hopsworks.wire.mend()
     run = daily()
     assert not run.failed, run.output
     assert hopsworks.days() == [[today(2), today(1), today(0)]] * 2
-
-
-def test_a_host_that_never_answers_is_given_up_within_the_bound(pipeline_root):
-    with socket.create_server(("127.0.0.1", 0)) as mute:  # takes connections, says nothing
-        variables = {
-            "HOPSWORKS_HOST": "127.0.0.1",
-            "HOPSWORKS_PORT": str(mute.getsockname()[1]),
-            "HOPSWORKS_API_KEY": "no.key",
-            "WINE_PATIENCE": "4",
-        }
-        start = time.monotonic()
-        done = pipeline_root.run("daily.py", variables=variables, timeout=60)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: Hopsworks did not answer within 14 s")
-    assert time.monotonic() - start < 4 + 10 + 10  # the patience, a login, the program's start

@@ -1,0 +1,53 @@
+"""Processes of the project: its files to run them in, what they must have said, and their day."""
+
+import datetime
+import shutil
+import subprocess
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parent.parent
+FORGET_THE_DAYS = """
+import warnings
+from wine import features
+from wine.connection import connect
+project = connect()
+warnings.simplefilter("ignore")
+for group in (features.DAILY, features.PREDICTION):
+    features.find(project.get_feature_store(), group).delete()
+project.get_dataset_api().remove("Resources/images")
+"""
+
+
+def today():
+    """The day, in UTC as all dates are; asked anew each time, since tests may run over midnight."""
+    return datetime.datetime.now(datetime.UTC).date()
+
+
+def copy_project(folder):
+    """Copy the working copy's files as they are now, without what git ignores."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for file in listed.stdout.splitlines():
+        if (REPOSITORY / file).is_file():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / file, folder / file)
+
+
+def succeeded(process):
+    """What a process said, if it ended well and without a word on stderr."""
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    return process.stdout
+
+
+def refused(process, code=1):
+    """The one line that a process said on stderr; it must have ended with ``code``."""
+    assert process.returncode == code, process.stderr
+    (line,) = process.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
