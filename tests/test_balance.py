@@ -37,11 +37,6 @@ def test_synthetic_rows_are_named_apart_and_have_a_type(balanced):
     assert (made["free_sulfur_dioxide"] <= made["total_sulfur_dioxide"]).all()
 
 
-def test_no_row_comes_from_the_test_part(wines, balanced):
-    test = wines[wines["split"] == "test"]
-    assert not balanced["row_id"].isin(test["wine_id"]).any()
-
-
 @pytest.mark.parametrize("grade", [3, 4, 5, 7, 8, 9])
 def test_a_synthetic_wine_lies_between_two_training_wines_of_its_grade(train, balanced, grade):
     ends = train.loc[train["quality"] == grade, list(NAMES)].to_numpy()

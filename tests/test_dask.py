@@ -5,7 +5,16 @@ import json
 import pytest
 from dask.distributed import LocalCluster
 
-NAMES = ("--only", "ridge", "--only", "nearest neighbours", "--only", "xgboost")
+SEARCH = (
+    "--quick",
+    "--no-resume",
+    "--only",
+    "ridge",
+    "--only",
+    "nearest neighbours",
+    "--only",
+    "xgboost",
+)
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +28,7 @@ def leaderboard(pipeline, folder, *options):
     """The rows of the leaderboard, by name, after a run in ``folder`` with these options."""
     folder.mkdir()
     script = pipeline.root / "model_finder.py"
-    done = pipeline.run(script, "--no-resume", *NAMES, *options, cwd=folder)
+    done = pipeline.run(script, *SEARCH, *options, cwd=folder)
     assert done.returncode == 0, done.stderr
     rows = json.loads((folder / "model_finder_results/leaderboard.json").read_text())["rows"]
     return {row["name"]: row for row in rows}

@@ -1,6 +1,8 @@
 """The daily wine: a plausible one for any day, and the same one for the same day."""
 
 import datetime
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +30,16 @@ def test_the_wine_of_any_day_is_plausible_and_new(train, day):
     assert not (colour[list(NAMES)] == [wine[name] for name in NAMES]).all(axis=1).any()
     assert wine["wine_id"] == day.isoformat()
     assert wine["day"].date() == day
+
+
+def test_the_generator_is_the_one_that_made_the_wine_of_the_last_measurements(train):
+    """A change that made every day's wine another one would be seen here."""
+    results = Path(__file__).parent.parent / "benchmarks/results"
+    kept = json.loads((results / "pipeline.json").read_text())["todays_wine"]
+    made = generate(datetime.date.fromisoformat(kept["wine_id"]), train)
+    assert {name: kept[name] for name in made if name != "day"} == {
+        name: value for name, value in made.items() if name != "day"
+    }
 
 
 def test_a_day_is_a_seed(train):

@@ -1,9 +1,13 @@
 """Protocol P1's split and folds: groups stay together, grades are spread, seeds decide."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
 from wine.split import FOLDS, REPEATS, folds, locked_part
+
+LOCKED = "cc090bc65a7b4286b62a6bfaa2e04c18671e137ce407e32616b922494eb89ace"
 
 
 def test_the_test_part_is_a_fifth_and_has_every_common_grade_in_proportion(wines):
@@ -25,6 +29,12 @@ def test_no_group_crosses_a_fold_and_every_wine_is_held_out_once_a_repeat(train)
         assert set(repeat) == set(range(FOLDS))
         assert (train.assign(fold=repeat).groupby("group_id")["fold"].nunique() == 1).all()
         assert np.bincount(repeat).min() > 0.9 * len(train) / FOLDS
+
+
+def test_the_locked_part_is_the_one_that_was_locked(wines):
+    """Another one, say by a new scikit-learn, would make figures of before and after incomparable."""
+    locked = ",".join(sorted(wines.loc[locked_part(wines), "wine_id"]))
+    assert hashlib.sha256(locked.encode()).hexdigest() == LOCKED
 
 
 def test_the_split_is_always_the_same_and_the_repeats_of_the_folds_differ(wines, train):
