@@ -12,7 +12,7 @@ pipeline: .venv/installed  ## install, then run all five parts in order on real 
 
 test: .venv/tested  ## install, then lint and run every test
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .venv/installed: requirements.txt requirements-daily.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
