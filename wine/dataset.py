@@ -35,8 +35,8 @@ def read(folder=FOLDER):
             raise BadInput(f"{path} is missing: restore it with `git checkout -- dataset`")
         if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             raise BadInput(
-                f"{path} is not UCI's file (its SHA-256 differs): "
-                "restore it with `git checkout -- dataset`"
+                f"{path} is not UCI's file (its SHA-256 differs): restore it with "
+                "`git checkout -- dataset`; for data of your own see docs/make-it-yours.md"
             )
         frame = pd.read_csv(path, sep=";")
         frame.columns = frame.columns.str.lower().str.replace(" ", "_")
