@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.bomb import Bomb
 from wine import model, spec
 from wine.candidates import BY_NAME
 from wine.columns import BY_NAME as COLUMNS
@@ -54,16 +55,6 @@ def test_saving_the_same_model_again_writes_the_same_bytes(folder, ridge, descri
     out_of_fold = pd.read_csv(folder / "out_of_fold.csv")
     model.save(folder, ridge, description, train, out_of_fold)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
-
-
-class Bomb:
-    """An object that leaves a file behind as soon as it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (open, (str(self.path), "w"))
 
 
 def test_the_bomb_of_these_tests_goes_off(tmp_path):
@@ -172,9 +163,8 @@ def test_the_spec_describes_every_column_as_the_wines_are(description, train):
 
 
 def test_the_spec_is_plain_json(description):
-    assert json.loads(json.dumps(description, allow_nan=False)) == json.loads(
-        json.dumps(description)
-    )
+    text = json.dumps(description, allow_nan=False)  # no NumPy number, and no NaN
+    assert json.loads(text) == description
 
 
 def test_the_examples_are_real_wines_of_both_colours_and_several_grades(train):
