@@ -7,13 +7,12 @@ Each app is copied alone into a new folder and started in a new environment with
 requirements alone, on a copy of the local Hopsworks. A browser says when the first page shows its
 content. `predict` is asked over HTTP as its page says, in turn with an empty Gradio app of the
 same environment; then by eight clients at once; then ten thousand times. The monitor is read and
-drawn with 10, 1,000 and 100,000 predicted wines in its window. Writes results/apps.{json,md}.
+drawn with 10, 1,000 and 100,000 more predicted wines in the last 300 days. Writes results/apps.{json,md}.
 """
 
 import contextlib
 import datetime
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -27,7 +26,7 @@ import httpx
 import numpy as np
 import pandas as pd
 import psutil
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 from tqdm import tqdm
 
 import hopsworks_local
@@ -36,10 +35,9 @@ from wine import features
 from wine.columns import NAMES
 from wine.connection import connect
 
-ROOT = Path(__file__).resolve().parents[1]
 SHOWS = {"predictor": "#result", "monitor": "#content .today"}  # what a first page must show
 TURNS, CLIENTS, MANY = 500, 8, 10_000
-HISTORIES = (10, 1_000, 100_000)
+HISTORIES, DAYS = (10, 1_000, 100_000), 300
 CHROMIUM = (  # without these, Chromium asks its maker's hosts for this and that
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -77,17 +75,19 @@ print(json.dumps(seconds | {"wines": len(history.wines), "page_kb": len(html) / 
 
 def main():
     """Measure all of it; one copy of the local Hopsworks for each part that writes."""
-    data = Path(os.environ.get("HOPSWORKS_LOCAL_ROOT") or ROOT / ".hopsworks").resolve()
-    if not data.is_dir():
-        sys.exit("error: no local Hopsworks here: run `make pipeline` first")
+    data = common.hopsworks_data()
+    with browser():  # without one, that is told before the minutes of installing
+        pass
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        shutil.copytree(data, folder / "hopsworks")
+        store = folder / "hopsworks"
+        shutil.copytree(data, store)
         apps = {name: installed(name, folder / name) for name in SHOWS}
-        with hopsworks_local.start(folder / "hopsworks", "wine") as server:
+        with hopsworks_local.start(store, "wine") as server:
+            env = common.local_env(store) | server.env
             for name, result in apps.items():
-                result["first_page_seconds"] = first_page(folder / name, SHOWS[name], server.env)
-            answers = predictions(folder / "predictor", server.env)
+                result["first_page_seconds"] = first_page(folder / name, SHOWS[name], env)
+            answers = predictions(folder / "predictor", env)
         histories = [refresh(folder, data, count) for count in HISTORIES]
     result = {"machine": common.machine(), "apps": apps, "predict": answers, "monitor": histories}
     common.keep("apps", result, table_of(result))
@@ -95,33 +95,43 @@ def main():
 
 def installed(name, folder):
     """Copy an app's folder, install its requirements alone; its size in MB and its packages."""
-    shutil.copytree(ROOT / "apps" / name, folder / "app")
+    shutil.copytree(common.ROOT / "apps" / name, folder / "app")
     print(f"{name}: installing", flush=True)
-    subprocess.run([sys.executable, "-m", "venv", folder / "env"], check=True)
-    pip = [folder / "env/bin/python", "-m", "pip", "--disable-pip-version-check"]
-    before = size_mb(folder / "env")
+    environment = folder / "env"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    before = common.size_mb(environment)
+    pip = [environment / "bin/python", "-m", "pip", "--disable-pip-version-check"]
     subprocess.run([*pip, "install", "-q", "-r", folder / "app/requirements.txt"], check=True)
-    listed = subprocess.run([*pip, "list", "--format=json"], check=True, capture_output=True)
     return {
-        "installed_mb": size_mb(folder / "env") - before,
-        "packages": len(json.loads(listed.stdout)),
+        "installed_mb": common.size_mb(environment) - before,
+        "packages": common.packages(environment),
     }
 
 
-def size_mb(folder):
-    """The size of all files below a folder, in MB."""
-    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return round(sum(path.stat().st_size for path in files) / 1e6)
+@contextlib.contextmanager
+def browser():
+    """Chromium without a window, the machine's own or playwright's; without any, ends the program."""
+    with sync_playwright() as playwright:
+        chromium = shutil.which("chromium") or shutil.which("google-chrome")
+        try:
+            opened = playwright.chromium.launch(executable_path=chromium, args=[*CHROMIUM])
+        except Error:
+            sys.exit(
+                "error: no browser here: apt-get install chromium, or playwright install chromium"
+            )
+        yield opened
+        opened.close()
 
 
 @contextlib.contextmanager
-def running(folder, hopsworks, *, python=sys.executable, script="app.py"):
-    """Start an app in its ``folder`` on a free port; gives its URL and process."""
+def running(folder, env, *, python=sys.executable, script="app.py"):
+    """Start an app in its ``folder`` on a free port, with the variables ``env``; gives its URL and
+    process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    env = {name: value for name, value in os.environ.items() if not name.startswith("HOPSWORKS_")}
-    env |= {name: value for name, value in hopsworks.items() if name != "HOPSWORKS_CERT_FOLDER"}
+    # each program needs a folder for certificates of its own, and the apps make one
+    env = {name: value for name, value in env.items() if name != "HOPSWORKS_CERT_FOLDER"}
     env |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
     process = subprocess.Popen(
         [python, script], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -133,9 +143,9 @@ def running(folder, hopsworks, *, python=sys.executable, script="app.py"):
         process.wait()
 
 
-def own(folder, hopsworks, **options):
+def own(folder, env, **options):
     """An app that ``installed`` put into ``folder``, running in its own environment."""
-    return running(folder / "app", hopsworks, python=folder / "env/bin/python", **options)
+    return running(folder / "app", env, python=folder / "env/bin/python", **options)
 
 
 def wait_for(url, process):
@@ -149,17 +159,15 @@ def wait_for(url, process):
             time.sleep(0.02)
 
 
-def first_page(folder, shows, hopsworks):
+def first_page(folder, shows, env):
     """Seconds from the start of the process until a browser shows content: median of three."""
     seconds = []
-    with sync_playwright() as playwright:
-        chromium = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(executable_path=chromium, args=[*CHROMIUM])
+    with browser() as chromium:
         for _ in range(3):
             started = time.perf_counter()
-            with own(folder, hopsworks) as (url, process):
+            with own(folder, env) as (url, process):
                 wait_for(url, process)
-                page = browser.new_page()
+                page = chromium.new_page()
                 page.goto(url)
                 page.wait_for_function(
                     f"(document.querySelector({shows!r})?.innerText ?? '').length > 20",
@@ -167,18 +175,17 @@ def first_page(folder, shows, hopsworks):
                 )
                 seconds.append(time.perf_counter() - started)
                 page.close()
-        browser.close()
     return round(float(np.median(seconds)), 2)
 
 
-def predictions(folder, hopsworks):
+def predictions(folder, env):
     """Latency of `predict` beside an empty app's, requests a second, and memory."""
     (folder / "app/empty.py").write_text(EMPTY)
     wines = common.wines().sample(500, random_state=0)
     wines = wines[[*NAMES, "type"]].to_dict("records")
     with (
-        own(folder, hopsworks) as (url, process),
-        own(folder, hopsworks, script="empty.py") as (empty_url, empty_process),
+        own(folder, env) as (url, process),
+        own(folder, env, script="empty.py") as (empty_url, empty_process),
         httpx.Client(timeout=60) as client,
     ):
         wait_for(url, process)
@@ -238,15 +245,17 @@ def refresh(folder, data, count):
     store = folder / f"history_{count}"
     shutil.copytree(data, store)
     with hopsworks_local.start(store, "wine") as server:
-        os.environ.update(server.env)
-        put_history(connect().get_feature_store(), count)
-        env = os.environ | {"PYTHONPATH": "."}
+        env = common.local_env(store) | server.env
+        put = f"from benchmarks.apps import put_year; put_year({count})"
+        subprocess.run([sys.executable, "-c", put], cwd=common.ROOT, env=env, check=True)
         done = subprocess.run(
             [folder / "monitor/env/bin/python", "-c", READ],
-            cwd=folder / "monitor/app", env=env, check=True, capture_output=True, text=True,
-        )  # fmt: skip
-        for name in server.env:
-            del os.environ[name]
+            cwd=folder / "monitor/app",
+            env=env | {"PYTHONPATH": "."},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
     found = json.loads(done.stdout.splitlines()[-1])
     return {
         "wines": found["wines"],
@@ -257,15 +266,16 @@ def refresh(folder, data, count):
     }
 
 
-def put_history(store, count):
-    """Write daily wines and predictions, spread evenly over the 300 days up to yesterday.
+def put_year(count):
+    """Write daily wines and predictions, spread evenly over the DAYS up to yesterday.
 
     The wines are real ones; a prediction is the grade or one beside it, drawn.
     """
+    store = connect().get_feature_store()
     random = np.random.default_rng(0)
     wines = common.wines().sample(count, replace=True, random_state=0).reset_index(drop=True)
     today = pd.Timestamp(datetime.datetime.now(datetime.UTC).date())
-    wines["day"] = today - pd.to_timedelta(1 + np.arange(count) * 300 // count, unit="D")
+    wines["day"] = today - pd.to_timedelta(1 + np.arange(count) * DAYS // count, unit="D")
     wines["source_id"] = wines["wine_id"]
     wines["wine_id"] = [f"history-{number:07d}" for number in range(count)]
     wines["filed"] = wines["day"]
@@ -289,7 +299,7 @@ def table_of(result):
         ours, empty = ask["ours"][f"{quantile}_ms"], ask["empty app"][f"{quantile}_ms"]
         ratio = ask[f"{quantile}_ratio"]
         rows.append(
-            (f"predict over HTTP, {quantile}", f"{ours:.1f} ms, {ratio:.2f} x an empty app's {empty:.1f} ms")
+            (f"predict over HTTP, {quantile}", f"{ours:.1f} ms, {ratio:.2f} × an empty app's {empty:.1f} ms")
         )  # fmt: skip
     rows.append(
         ("predict, 8 clients", f"{ask['requests_per_second_with_8_clients']:.0f} requests a second")
@@ -299,7 +309,7 @@ def table_of(result):
     for history in result["monitor"]:
         rows.append(
             (
-                f"monitor's refresh, {history['wines']:,} wines",
+                f"monitor's refresh, {history['wines']:,} wines in {DAYS} days",
                 f"read {history['read_seconds']:.2f} s, drawn {history['draw_seconds']:.2f} s, "
                 f"page {history['page_kb']} kB",
             )

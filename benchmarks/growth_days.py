@@ -1,7 +1,7 @@
 """How the daily job and the monitor fare after a day, a year, and up to a million daily wines.
 
     make pipeline                                     the local Hopsworks that the histories start from
-    python -m benchmarks.growth_days                  all histories, about half an hour
+    python -m benchmarks.growth_days                  all histories, about 15 minutes
     python -m benchmarks.growth_days --history 1000   one of them
 
 A history of daily wines ends yesterday. The last year has one wine a day as a real one has, so

@@ -1,17 +1,16 @@
-"""Our search beside the original's: wall time, and what each one's winner is honestly worth.
+"""Our search beside the original's: what each takes, and what each one's winner is honestly worth.
 
     make pipeline                      puts the wines in the local Hopsworks
-    python -m benchmarks.search        about a quarter of an hour, nearly all of it the original's
+    python -m benchmarks.search        about half an hour, nearly all of it the original's
 
 Runs model_finder.py with --quick, in full and with --original, each as a process of its own from
-start to end on the same wines and the same two cores, with nothing kept from earlier runs. Times are
-of the clock and of the processors, which a busy machine disturbs less. All winners are scored
-under protocol P1 on the training part. Writes results/search.{json,md}, and results/finder/ with
-what the full search found.
+start to end on the same wines and the same two cores, with nothing kept from earlier runs. All
+winners are scored under protocol P1 on the training part. Writes results/search.{json,md}, and
+results/finder/ with what the full search found. The table has the processors' seconds, which a
+busy machine disturbs less; the clock's and the original's own score are in the JSON.
 """
 
 import json
-import os
 import resource
 import shutil
 import subprocess
@@ -24,7 +23,6 @@ import pandas as pd
 
 from benchmarks import common
 
-ROOT = Path(__file__).resolve().parents[1]
 SEARCHES = {  # name: (options, the file that names its winner)
     "ours, quick": (("--quick",), "best.json"),
     "ours": ((), "best.json"),
@@ -34,41 +32,44 @@ SEARCHES = {  # name: (options, the file that names its winner)
 
 def main():
     """Run the three searches one after the other."""
-    data = Path(os.environ.get("HOPSWORKS_LOCAL_ROOT") or ROOT / ".hopsworks").resolve()
-    if not data.is_dir():
-        sys.exit("error: no local Hopsworks here: run `make pipeline` first")
+    data = common.hopsworks_data()
     with tempfile.TemporaryDirectory() as folder:
         rows = [search(name, data, Path(folder)) for name in SEARCHES]
     original = next(row for row in rows if row["search"] == "the original's")
     for row in rows:
         row["original_takes"] = original["cpu_seconds"] / row["cpu_seconds"]
-    table = pd.DataFrame(
+    common.keep("search", {"machine": common.machine(), "searches": rows}, table(rows))
+
+
+def table(rows):
+    """One row a search; ``rows`` are those of ``search``, and how many times the original takes."""
+    return pd.DataFrame(
         {
             "search": row["search"],
             "winner": row["winner"],
-            "seconds": f"{row['seconds']:,.0f}",
-            "of processors": f"{row['cpu_seconds']:,.0f}",
-            "the original takes": f"{row['original_takes']:.0f} ×" if row is not original else "",
-            "its own score": "" if row["own_score"] is None else f"{row['own_score']:.3f}",
+            "CPU seconds": f"{row['cpu_seconds']:,.0f}",
+            "the original takes": f"{row['original_takes']:.0f} ×"
+            if row["search"] != "the original's"
+            else "",
             "QWK under P1": f"{row['qwk']:.3f} ± {row['se']['qwk']:.3f}",
             "accuracy": f"{row['accuracy']:.3f}",
             "RMSE": f"{row['rmse']:.3f}",
         }
         for row in rows
     )
-    common.keep("search", {"machine": common.machine(), "searches": rows}, table)
 
 
 def search(name, data, folder):
-    """One search in a new folder: its wall time, and its winner's metrics under P1."""
+    """One search in a new folder: its seconds, and its winner's metrics under P1."""
     options, file = SEARCHES[name]
     here = folder / name.replace(" ", "_")
     shutil.copytree(data, here / "hopsworks")
-    env = {name: value for name, value in os.environ.items() if not name.startswith("HOPSWORKS_")}
-    env |= {"HOPSWORKS_LOCAL_ROOT": str(here / "hopsworks")}  # never a cluster
     started, used = time.perf_counter(), cpu_seconds()
     subprocess.run(
-        [sys.executable, ROOT / "model_finder.py", *options], cwd=here, env=env, check=True
+        [sys.executable, common.ROOT / "model_finder.py", *options],
+        cwd=here,
+        env=common.local_env(here / "hopsworks"),
+        check=True,
     )
     seconds, used = time.perf_counter() - started, cpu_seconds() - used
     found = here / "model_finder_results"
