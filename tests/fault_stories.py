@@ -11,7 +11,8 @@ import random
 import subprocess
 import time
 
-from hopsworks_local import client_env
+from tests.processes import FORGET_THE_DAYS, succeeded, today
+from tests.servers import Hopsworks
 
 DAYS = [f"2025-03-{day:02d}" for day in range(7, 13)]  # America's clocks change on the 9th
 DAILY, INFERENCE = ("daily.py", "--date", DAYS[-1], "--days", str(len(DAYS))), ("inference.py",)
@@ -32,7 +33,7 @@ class Data:
             ("undisturbed", "no predictions", INFERENCE),
         ):
             self.stores[name] = self.copy(like)
-            well(self.stores[name].run(*command))
+            succeeded(self.stores[name].run(*command))
 
     def folder(self):
         return self.new_folder("fault")
@@ -41,16 +42,6 @@ class Data:
         return self.stores[name].copy(self.folder() / "hopsworks")
 
 
-FORGET_THE_DAYS = """
-import warnings
-from wine import features
-from wine.connection import connect
-project = connect()
-warnings.simplefilter("ignore")
-for group in (features.DAILY, features.PREDICTION):
-    features.find(project.get_feature_store(), group).delete()
-project.get_dataset_api().remove("Resources/images")
-"""
 FORGET_THE_MODEL = """
 from wine import model
 from wine.connection import connect
@@ -114,37 +105,6 @@ program = importlib.import_module(name)
 program.datetime = types.SimpleNamespace(**{**vars(datetime), "datetime": Off})
 program.run(program.main)
 """
-SERVER = """
-import sys, threading
-from pathlib import Path
-from hopsworks_local.server import App, launch
-from hopsworks_local.state import Folder
-root, port, key = sys.argv[1:]
-app = App(Folder(Path(root), "wine"), "wine", None)
-app.api_key = key
-print(launch(app, int(port)).server_address[1], flush=True)
-threading.Event().wait()
-"""
-
-
-class Hopsworks:
-    """A local Hopsworks that can be killed, and started again at the same port with its key.
-
-    A cluster keeps its keys; ``hopsworks_local`` makes one at every start, so it is told this.
-    """
-
-    def __init__(self, pipeline, key="0123456789abcdef.of-these-tests"):
-        self.pipeline, self.port = pipeline, 0
-        self.start(key)
-        self.env = client_env("127.0.0.1", self.port, "wine", key)
-
-    def start(self, key="0123456789abcdef.of-these-tests"):
-        self.process = self.pipeline.start("-c", SERVER, self.pipeline.store, self.port, key)
-        self.port = int(self.process.stdout.readline())
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
 
 
 def changed(store, pattern, before):
@@ -159,32 +119,30 @@ def seen(store, pattern):
 
 
 def until(process, pipeline, moment):
-    """Wait until the moment: a number of seconds, or a pattern of files of which one appears."""
-    before = seen(pipeline.store, moment) if isinstance(moment, str) else None
-    end = time.monotonic() + (60 if before is not None else moment)
+    """Wait until the moment: a pattern of files of which one appears, or a number of seconds after
+    the process has logged in."""
+    if isinstance(moment, float):
+        await_line(process, "Hopsworks: ")
+        time.sleep(moment)
+        return
+    before, end = seen(pipeline.store, moment), time.monotonic() + 60
     while process.poll() is None and time.monotonic() < end:
-        if before is not None and changed(pipeline.store, moment, before):
+        if changed(pipeline.store, moment, before):
             return
         time.sleep(0.003)
-    assert before is None, f"{moment} was not seen: {process.communicate()}"
+    raise AssertionError(f"{moment} was not seen: {process.communicate()}")
 
 
 def killed(pipeline, moment, *command, **options):
     """Run a program and kill it at a moment; returns its exit code."""
-    with pipeline.start(*command, start_new_session=True, **options) as process:
+    options |= {"start_new_session": True, "variables": {"PYTHONUNBUFFERED": "1"}}
+    with pipeline.start(*command, **options) as process:
         until(process, pipeline, moment)
         process.kill()
         process.wait()
         with contextlib.suppress(ProcessLookupError):  # worker processes, if it had any
             os.killpg(process.pid, 9)
     return process.returncode
-
-
-def well(process):
-    """What a process said, if it ended well and without a word on stderr."""
-    assert process.returncode == 0, process.stderr
-    assert process.stderr == ""
-    return process.stdout
 
 
 # -- the stories: what happens, each in a thread of its own ---------------------------------------
@@ -203,8 +161,8 @@ def daily_killed(data):
         killed(pipeline, moment, "daily.py", "--date", day)
         for moment, day in zip(moments, DAYS, strict=False)
     ]
-    well(pipeline.run(*DAILY))
-    well(pipeline.run(*INFERENCE))
+    succeeded(pipeline.run(*DAILY))
+    succeeded(pipeline.run(*INFERENCE))
     return pipeline, codes
 
 
@@ -212,12 +170,12 @@ def inference_killed(data):
     pipeline = data.copy("no days")
     table, codes = "wine/tables/wine_prediction-*", []
     for number, moment in enumerate((table, f"{table}/**/*.parquet", f"{table}/_delta_log/*")):
-        well(pipeline.run("daily.py", "--date", DAYS[2 * number + 1], "--days", "2"))
+        succeeded(pipeline.run("daily.py", "--date", DAYS[2 * number + 1], "--days", "2"))
         codes.append(killed(pipeline, moment, *INFERENCE))
     for picture in PICTURES:
         codes.append(killed(pipeline, f"{IMAGES}/{picture}", *INFERENCE, "--recount"))
     codes.append(killed(pipeline, random.Random(2).uniform(0, 1), *INFERENCE))
-    well(pipeline.run(*INFERENCE))
+    succeeded(pipeline.run(*INFERENCE))
     return pipeline, codes
 
 
@@ -225,7 +183,7 @@ def upload_killed(data):
     pipeline = data.copy("nothing")
     moments = ("wine/tables/wine-*", "wine/tables/wine_balanced-*/*.parquet")
     codes = [killed(pipeline, moment, "-c", UPLOAD) for moment in moments]
-    well(pipeline.run("-c", UPLOAD))
+    succeeded(pipeline.run("-c", UPLOAD))
     return pipeline, codes
 
 
@@ -236,7 +194,7 @@ def finder_killed(data):
     command = (pipeline.root / "model_finder.py", "--quick", "--only", "ridge")
     moments = ("finder/**/output.pkl", "wine/files/Resources/model_finder/*")
     codes = [killed(pipeline, moment, *command, cwd=folder) for moment in moments]
-    well(pipeline.run(*command, cwd=folder))
+    succeeded(pipeline.run(*command, cwd=folder))
     return pipeline, codes
 
 
@@ -245,8 +203,8 @@ def registering_killed(data):
     home = "wine/files/Models/wine_quality/*"
     moments = (home, f"{home}/Files/model.joblib", f"{home}/model_schema.json")
     codes = [killed(pipeline, moment, "-c", REGISTER) for moment in moments]
-    said = well(pipeline.run("-c", REGISTER))
-    well(pipeline.run(*INFERENCE))
+    said = succeeded(pipeline.run("-c", REGISTER))
+    succeeded(pipeline.run(*INFERENCE))
     return pipeline, codes, said
 
 
@@ -259,26 +217,26 @@ def disk_full(data):
         return "mounting a small disk is not allowed here"
     try:
         small = data.stores["no days"].copy(folder / "hopsworks")
-        rest = folder / "rest"
+        hopsworks, rest = Hopsworks(small), folder / "rest"
 
-        def full(*command):
+        def full_then_free(*command):
             with contextlib.suppress(OSError), open(rest, "wb", buffering=0) as file:
                 while True:
                     file.write(bytes(4096))
-            done = small.run(*command, variables={"WINE_PATIENCE": "2"})
+            done = small.run(*command, variables=hopsworks.env | {"WINE_PATIENCE": "2"})
             rest.unlink()
+            succeeded(small.run(*command, variables=hopsworks.env))
             return done
 
-        daily = full(*DAILY)
-        well(small.run(*DAILY))
-        inference = full(*INFERENCE)
-        well(small.run(*INFERENCE))
+        daily, inference = full_then_free(*DAILY), full_then_free(*INFERENCE)
         (small.store / IMAGES / "tally.json").unlink()
-        upload = full(*INFERENCE)
-        well(small.run(*INFERENCE))
+        upload = full_then_free(*INFERENCE)
+        hopsworks.kill()
         return small.copy(data.folder() / "hopsworks"), daily, inference, upload
     finally:
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(
+            ["umount", "--lazy", folder], check=True
+        )  # lazy: a server may still run there
 
 
 def hopsworks_comes_back(data):
@@ -319,7 +277,7 @@ def hopsworks_stays_away(data):
         stdout, stderr = process.communicate(timeout=60)
         done.append(subprocess.CompletedProcess(command, process.returncode, stdout, stderr))
         hopsworks.start()
-        well(pipeline.run(*command, variables=hopsworks.env))
+        succeeded(pipeline.run(*command, variables=hopsworks.env))
     hopsworks.kill()
     return pipeline, done
 
@@ -333,8 +291,8 @@ def key_withdrawn(data):
     hopsworks.start(key="0123456789abcdef.another")
     stdout, stderr = process.communicate(timeout=60)
     hopsworks.kill()
-    well(pipeline.run(*DAILY))
-    well(pipeline.run(*INFERENCE))
+    succeeded(pipeline.run(*DAILY))
+    succeeded(pipeline.run(*INFERENCE))
     return pipeline, subprocess.CompletedProcess(DAILY, process.returncode, stdout, stderr)
 
 
@@ -370,19 +328,19 @@ def model_spoilt(data):
         file.write_bytes(change(content)) if change else file.unlink()
         done[fault] = pipeline.run(*INFERENCE)
         file.write_bytes(content)
-    well(pipeline.run(*INFERENCE))
+    succeeded(pipeline.run(*INFERENCE))
     return pipeline, done
 
 
 def no_model(data):
     pipeline = data.copy("no predictions")
-    well(pipeline.run("-c", FORGET_THE_MODEL))
+    succeeded(pipeline.run("-c", FORGET_THE_MODEL))
     return pipeline.run(*INFERENCE)
 
 
 def columns_changed(data, group, change, *command):
     pipeline = data.copy("undisturbed")
-    well(pipeline.run("-c", CHANGE_COLUMNS, group, change))
+    succeeded(pipeline.run("-c", CHANGE_COLUMNS, group, change))
     before = seen(pipeline.store, "wine/tables/**/*")
     done = pipeline.run(*command)
     return done, seen(pipeline.store, "wine/tables/**/*") == before
@@ -391,10 +349,12 @@ def columns_changed(data, group, change, *command):
 def odd_time_zones(data):
     pipeline = data.copy("no days")
     zones = ("Pacific/Kiritimati", "Etc/GMT+12")  # at any moment, it is another day in one of them
-    dry = [well(pipeline.run("daily.py", "--dry-run", variables={"TZ": zone})) for zone in zones]
-    well(pipeline.run(*DAILY, variables={"TZ": "America/Los_Angeles"}))
-    well(pipeline.run(*INFERENCE, variables={"TZ": "Pacific/Kiritimati"}))
-    return pipeline, dry
+    succeeded(pipeline.run(*DAILY, variables={"TZ": "America/Los_Angeles"}))
+    succeeded(pipeline.run(*INFERENCE, variables={"TZ": "Pacific/Kiritimati"}))
+    days = [today()]
+    dry = [pipeline.run("daily.py", "--dry-run", variables={"TZ": zone}) for zone in zones]
+    days.append(today())  # another one when it is midnight
+    return pipeline, days, [succeeded(done) for done in dry]
 
 
 def clock_wrong(data):
@@ -402,8 +362,8 @@ def clock_wrong(data):
     said = []
     for daily, inference in (("1", "0"), ("-10", "0"), ("0", "10"), ("0", "0")):
         day = f"2025-04-{len(said) + 1:02d}"
-        well(pipeline.run("-c", OFF_CLOCK, "daily", daily, "--date", day))
-        said.append(well(pipeline.run("-c", OFF_CLOCK, "inference", inference)))
+        succeeded(pipeline.run("-c", OFF_CLOCK, "daily", daily, "--date", day))
+        said.append(succeeded(pipeline.run("-c", OFF_CLOCK, "inference", inference)))
     return pipeline, said
 
 
