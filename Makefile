@@ -29,7 +29,7 @@ test: .venv/tested  ## install, then lint and run every test
 # for growth_days, 12 for apps, and 40 more for side_by_side when results/side_by_side/ was emptied. What
 # can fail for want of a browser or an index comes first; side_by_side and prediction take the model that
 # search found. `make bench BENCHMARKS="ladder data"` runs some of them. Each file says what it measures.
-BENCHMARKS ?= apps screenshots daily_job data ladder search side_by_side beyond prediction \
+BENCHMARKS ?= apps screenshots daily_job data ladder cortez search side_by_side beyond prediction \
 	hopsworks_local hopsworks_local_fuzz hopsworks_local_faults growth_days growth_wines
 
 bench: .venv/benched  ## install, then run every benchmark into benchmarks/results (hours)
@@ -45,11 +45,14 @@ bench: .venv/benched  ## install, then run every benchmark into benchmarks/resul
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-benchmarks.txt
 	@touch $@
 
+PREDICTOR_PORT ?= 7860
+MONITOR_PORT ?= 7861
+
 apps: .venv/installed  ## open the predictor (port 7860) and the monitor (7861) on the local Hopsworks
 	@$(BIN)/python -m hopsworks_local exec --project wine -- sh -c ' \
 		trap "kill 0" INT TERM; \
-		(cd apps/predictor && GRADIO_SERVER_PORT=7860 exec ../../$(BIN)/python app.py) & \
-		(cd apps/monitor && GRADIO_SERVER_PORT=7861 exec ../../$(BIN)/python app.py) & wait'
+		(cd apps/predictor && GRADIO_SERVER_PORT=$(PREDICTOR_PORT) exec ../../$(BIN)/python app.py) & \
+		(cd apps/monitor && GRADIO_SERVER_PORT=$(MONITOR_PORT) exec ../../$(BIN)/python app.py) & wait'
 
 clean:  ## remove the environment and everything the pipeline made, the local Hopsworks' data too
 	rm -rf .venv .hopsworks reports model_finder_results

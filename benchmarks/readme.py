@@ -32,7 +32,11 @@ def filled(text):
 
 
 def served():
-    """What was promised for the served model and what the test part said, as a table."""
+    """What was promised for the served model and what the test part said, as a table.
+
+    In brackets 95 % intervals by bootstrap over wines; those of cross-validation are two standard
+    errors to both sides.
+    """
     metrics = json.loads((common.RESULTS / "pipeline.json").read_text())["metrics"]
     always_6 = json.loads((common.RESULTS / "data.json").read_text())["always_6"]
     rows = {
@@ -47,12 +51,24 @@ def served():
         "macro-F1": "macro_f1",
         "RMSE": "rmse",
     }
+    se = metrics["cv_se"]
+    intervals = [
+        {key: (metrics["cv"][key] - 2 * se[key], metrics["cv"][key] + 2 * se[key]) for key in se},
+        metrics["test_interval"],
+        {},
+    ]
     return common.markdown(
         pd.DataFrame(
-            {"": name} | {title: f"{row[key]:.3f}" for title, key in columns.items()}
-            for name, row in rows.items()
+            {"": name}
+            | {title: figure(row[key], interval.get(key)) for title, key in columns.items()}
+            for (name, row), interval in zip(rows.items(), intervals, strict=True)
         )
     )
+
+
+def figure(value, interval):
+    """A metric as text, with its interval (low, high) if there is one."""
+    return f"{value:.3f}" + (f" ({interval[0]:.2f}-{interval[1]:.2f})" if interval else "")
 
 
 if __name__ == "__main__":

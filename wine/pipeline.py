@@ -70,6 +70,7 @@ def summarise(project):
     """What the five parts left in Hopsworks, as plain JSON values."""
     store = project.get_feature_store()
     served = model.served(project)
+    spec = json.loads(features.download_text(project, f"{served.model_files_path}/spec.json"))
     now = datetime.datetime.now(datetime.UTC).date()  # a day later than daily.py's, at midnight
     yesterday = now - datetime.timedelta(days=1)
     wine = features.read_from(store, features.DAILY, "day", yesterday).iloc[-1]
@@ -82,14 +83,7 @@ def summarise(project):
             "balanced": len(features.read(store, features.BALANCED)),
         },
         "model": {"name": best["name"], "served_version": served.version},
-        "metrics": {
-            part: {
-                name.removeprefix(f"{part}_"): value
-                for name, value in served.training_metrics.items()
-                if name.startswith(f"{part}_")
-            }
-            for part in ("cv", "test", "stream")
-        },
+        "metrics": spec["metrics"],
         "todays_wine": json.loads(wine.to_json(date_format="iso")),
         "prediction": json.loads(predicted.to_json(date_format="iso")),
     }
