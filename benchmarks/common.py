@@ -27,6 +27,31 @@ def p1_folds(frame, repeats=2):
     return folds(frame, repeats=repeats)
 
 
+def our_pick():
+    """The configuration that the finder chose in the last full search, a row of its leaderboard."""
+    return json.loads((RESULTS / "finder" / "best.json").read_text())
+
+
+def paired(model, other):
+    """By how much a model's metrics differ from another's on the same wines, and how sure that is.
+
+    Both are what ``wine.evaluation.evaluate`` returned for the same truth and folds. Returns
+    {metric: {"difference": the model's minus the other's, "se": its bootstrap standard error}}; the
+    errors are smaller than the models' own, since a wine hard for one is hard for the other.
+    """
+    (metrics, draws), (others, other_draws) = model, other
+    errors = (draws - other_draws).std(ddof=1)
+    return {
+        metric: {"difference": metrics[metric] - others[metric], "se": float(errors[metric])}
+        for metric in ("qwk", "accuracy", "rmse")
+    }
+
+
+def paired_text(found):
+    """One metric of ``paired`` as text; nothing where a model was compared with itself."""
+    return f"{found['difference']:+.3f} ± {found['se']:.3f}" if found["se"] else ""
+
+
 def hopsworks_data():
     """The folder with the local Hopsworks that the pipeline left; ends the program without one."""
     data = Path(os.environ.get("HOPSWORKS_LOCAL_ROOT") or ROOT / ".hopsworks").resolve()

@@ -69,6 +69,7 @@ def grow(scale, parts, folder):
         enlarge(begun, scale)
         (begun / COMMIT).write_text(json.dumps(common.commit()))
         begun.rename(folder)
+    made_of = json.loads((folder / COMMIT).read_text())
     stopped = set()
     for part in parts:
         command, needs = PARTS[part]
@@ -76,8 +77,7 @@ def grow(scale, parts, folder):
         cell = (
             {"stopped": f"needs {lacking.pop()}"}
             if lacking
-            else measured(command, folder, folder / "hopsworks")
-            | {"commit": json.loads((folder / COMMIT).read_text())}
+            else measured(command, folder, folder / "hopsworks") | {"commit": made_of}
         )
         if "stopped" in cell:
             stopped.add(part)

@@ -1,19 +1,23 @@
 """Our pick beside AutoML systems, Cortez 2009's SVM and the original's model: P1, same folds.
 
     pip install -r requirements-benchmarks.txt
-    python -m benchmarks.side_by_side                        all systems, about an hour
+    python -m benchmarks.side_by_side                        all systems, about 40 minutes
     python -m benchmarks.side_by_side --only "our pick"      one of them
 
 Whole data, five folds (two repeats for what takes no budget), out of fold. Every system is given
 the training fold and two cores, and returns expected grades for the held-out fold; the cut
-points are learned the same way for all. Folds done are kept in results/side_by_side/, so a run
-that is stopped goes on. Writes results/side_by_side.{json,md,png}.
+points are learned the same way for all. results/side_by_side/ keeps what each system predicted,
+with the machine and the versions it ran with; a system kept there is run again when its
+configuration or the wines are no longer the same, and ours always. Writes
+results/side_by_side.{json,md,png}.
 """
 
+import hashlib
 import json
-import shutil
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import click
 import numpy as np
@@ -35,114 +39,152 @@ from wine.model import expected_grade
 from wine.split import FOLDS, folds
 
 X = list(FEATURES)
-# what the original's own search ended with, by its published log (0.935, its R^2)
-ORIGINAL = {
-    "name": "random forest regressor",
-    "params": {"n_estimators": 200, "max_depth": None, "n_jobs": 2, "random_state": 0},
-}
 
 
-def our_pick(train, test):
+def our_pick(train, test, **row):
     """The configuration the finder chose, fitted: what train.ipynb does."""
-    best = json.loads((common.RESULTS / "finder" / "best.json").read_text())
-    model = from_result(best).make().fit(train[X], train["quality"])
+    model = from_result(row).make().fit(train[X], train["quality"])
     return expected_grade(model, test[X])
 
 
-def our_search(train, test):
+def our_search(train, test, *, quick, repeats):
     """The whole quick search anew inside the training fold, then its pick fitted."""
     train = train.reset_index(drop=True)
-    inner, truth = folds(train, repeats=1), train["quality"].to_numpy()
-    candidates = model_finder.chosen(quick=True, only=())
+    inner, truth = folds(train, repeats=repeats), train["quality"].to_numpy()
+    candidates = model_finder.chosen(quick=quick, only=())
     fits, _ = model_finder.fit_all(fit_and_predict, candidates, train, inner)
     rows = [model_finder.judge(c, fits[c.name], truth, inner) for c in candidates]
     best = model_finder.pick(rows + model_finder.averages(rows, truth, inner))
-    model = from_result(best).make().fit(train[X], train["quality"])
-    return expected_grade(model, test[X])
+    return our_pick(train, test, **best)
 
 
-def flaml(budget):
+def flaml(train, test, **settings):
     """FLAML (Wang et al. 2021) with a time budget in seconds."""
+    from flaml import AutoML
 
-    def fit(train, test):
-        from flaml import AutoML
-
-        automl = AutoML()
-        automl.fit(
-            train[X].astype({"type": "category"}), train["quality"], task="regression",
-            metric="rmse", time_budget=budget, n_jobs=2, seed=0, verbose=0,
-        )  # fmt: skip
-        return automl.predict(test[X].astype({"type": "category"}))
-
-    return fit
+    automl = AutoML()
+    automl.fit(train[X].astype({"type": "category"}), train["quality"], verbose=0, **settings)
+    return automl.predict(test[X].astype({"type": "category"}))
 
 
-def autogluon(budget):
-    """AutoGluon tabular (Erickson et al. 2020), best quality, with a time budget in seconds."""
+def autogluon(train, test, **settings):
+    """AutoGluon tabular (Erickson et al. 2020) with a time budget in seconds."""
+    from autogluon.tabular import TabularPredictor
 
-    def fit(train, test):
-        from autogluon.tabular import TabularPredictor
-
-        folder = tempfile.mkdtemp()
+    with tempfile.TemporaryDirectory() as folder:
         predictor = TabularPredictor("quality", problem_type="regression", path=folder, verbosity=0)
-        predictor.fit(
-            train[[*X, "quality"]], time_limit=budget, presets="best_quality", num_cpus=2,
-            dynamic_stacking=False, ag_args_ensemble={"fold_fitting_strategy": "sequential_local"},
-        )  # fmt: skip
-        expected = predictor.predict(test[X]).to_numpy()
-        shutil.rmtree(folder)
-        return expected
-
-    return fit
+        predictor.fit(train[[*X, "quality"]], **settings)
+        return predictor.predict(test[X]).to_numpy()
 
 
-def cortez(train, test):
+def cortez(train, test, *, cost, epsilon, log2_widths, folds):
     """Cortez et al. 2009: one support vector machine for each colour, width by grid search."""
     expected = np.empty(len(test))
     for kind in train["type"].unique():
         rows, asked = train[train["type"] == kind], (test["type"] == kind).to_numpy()
         search = GridSearchCV(
-            make_pipeline(StandardScaler(), SVR(C=3, epsilon=0.1)),
-            {"svr__gamma": 2.0 ** np.arange(-5, 2)},
-            scoring="neg_mean_absolute_error", cv=3, n_jobs=2,
-        ).fit(rows[list(NAMES)], rows["quality"])  # fmt: skip
+            make_pipeline(StandardScaler(), SVR(C=cost, epsilon=epsilon)),
+            {"svr__gamma": 2.0 ** np.array(log2_widths)},
+            scoring="neg_mean_absolute_error",
+            cv=folds,
+            n_jobs=2,
+        ).fit(rows[list(NAMES)], rows["quality"])
         expected[asked] = search.predict(test.loc[asked, list(NAMES)])
     return expected
 
 
-def originals(train, test):
+def originals(train, test, **row):
     """The original's forest on its columns, SMOTE inside the training fold."""
-    model = original.honest(ORIGINAL).fit(train[X], train["quality"])
-    return model.predict(test[X])
+    return original.honest(row).fit(train[X], train["quality"]).predict(test[X])
 
 
-def ridge(train, test):
-    """Linear regression with a ridge: the floor."""
-    return BY_NAME["ridge"].make().fit(train[X], train["quality"]).predict(test[X])
+def candidate(train, test, *, name):
+    """One of the finder's candidates as it is."""
+    return BY_NAME[name].make().fit(train[X], train["quality"]).predict(test[X])
 
 
-SYSTEMS = {  # name: (function, repeats)
-    "our pick": (our_pick, 2),
-    "our quick search": (our_search, 1),
-    "SVM, as Cortez 2009": (cortez, 2),
-    "the original's model": (originals, 2),
-    "ridge": (ridge, 2),
-    "AutoGluon, 60 s": (autogluon(60), 1),
-    "FLAML, 60 s": (flaml(60), 1),
-    "FLAML, 300 s": (flaml(300), 1),
+@dataclass(frozen=True)
+class System:
+    """``fit(train, test, **config)`` gives expected grades, float array, of the wines ``test``."""
+
+    fit: Callable
+    config: dict
+    packages: tuple  # whose versions decide what it predicts
+    repeats: int = 1
+
+
+def with_flaml(seconds):
+    """FLAML given so many seconds a fold."""
+    config = {
+        "task": "regression",
+        "metric": "rmse",
+        "time_budget": seconds,
+        "n_jobs": 2,
+        "seed": 0,
+    }
+    return System(flaml, config, ("flaml", "lightgbm", "xgboost", "scikit-learn"))
+
+
+SYSTEMS = {
+    "our pick": System(
+        our_pick,
+        {key: common.our_pick()[key] for key in ("name", "members")},
+        ("scikit-learn", "xgboost"),
+        repeats=2,
+    ),
+    "our quick search": System(
+        our_search, {"quick": True, "repeats": 1}, ("scikit-learn", "xgboost")
+    ),
+    "SVM, as Cortez 2009": System(
+        cortez,
+        {"cost": 3, "epsilon": 0.1, "log2_widths": [*range(-5, 2)], "folds": 3},
+        ("scikit-learn",),
+        repeats=2,
+    ),
+    "the original's model": System(
+        originals,
+        {  # what its own search ended with, by its published log (0.935, its R²)
+            "name": "random forest regressor",
+            "params": {"n_estimators": 200, "max_depth": None, "n_jobs": 2, "random_state": 0},
+        },
+        ("scikit-learn", "imbalanced-learn"),
+        repeats=2,
+    ),
+    "ridge": System(candidate, {"name": "ridge"}, ("scikit-learn",), repeats=2),
+    "AutoGluon, 60 s": System(
+        autogluon,
+        {
+            "time_limit": 60,
+            "presets": "best_quality",
+            "num_cpus": 2,
+            "dynamic_stacking": False,
+            "ag_args_ensemble": {"fold_fitting_strategy": "sequential_local"},
+        },
+        ("autogluon.tabular", "catboost", "lightgbm", "scikit-learn"),
+    ),
+    "FLAML, 60 s": with_flaml(60),
+    "FLAML, 300 s": with_flaml(300),
 }
+OURS = ("our pick", "our quick search")  # their configuration is code, and they are cheap
 
 
 @click.command()
 @click.option("--only", multiple=True, type=click.Choice(list(SYSTEMS)))
 def main(only):
-    """Run what is not done yet, then write the table over all that is done."""
+    """Run ours and what is not kept, then write the table over all that is kept."""
     wines = common.wines()
     fold_numbers = common.p1_folds(wines)
-    for name, (fit, repeats) in SYSTEMS.items():
-        if not only or name in only:
-            run(name, fit, wines, fold_numbers[:repeats])
-    report(wines, fold_numbers)
+    data = digest(wines, fold_numbers)
+    for name, system in SYSTEMS.items():
+        if (not only or name in only) and (name in OURS or kept(name, data) is None):
+            run(name, system, wines, fold_numbers, data)
+    report(wines, fold_numbers, data)
+
+
+def digest(wines, fold_numbers):
+    """What changes when a wine, its grade or its fold does, as text."""
+    text = wines[[*X, "quality"]].to_csv(index=False)
+    return hashlib.sha256(text.encode() + fold_numbers.astype(np.int8).tobytes()).hexdigest()[:16]
 
 
 def place(name):
@@ -150,103 +192,117 @@ def place(name):
     return common.RESULTS / "side_by_side" / f"{name.replace(' ', '_').replace(',', '')}.json"
 
 
-def run(name, fit, wines, fold_numbers):
-    """Fit and predict every fold that is not kept yet."""
-    done = json.loads(place(name).read_text()) if place(name).is_file() else {}
-    for repeat in range(len(fold_numbers)):
+def kept(name, data):
+    """What is kept of a system; None when nothing is, or it had another configuration or wines."""
+    if not place(name).is_file():
+        return None
+    found = json.loads(place(name).read_text())
+    return found if (found["config"], found["data"]) == (SYSTEMS[name].config, data) else None
+
+
+def run(name, system, wines, fold_numbers, data):
+    """Fit and predict every fold, and keep that."""
+    done = {}
+    for repeat in range(system.repeats):
         for fold in range(FOLDS):
-            key, held_out = f"{repeat}/{fold}", fold_numbers[repeat] == fold
-            if key in done:
-                continue
+            held_out = fold_numbers[repeat] == fold
             started = time.perf_counter()
-            expected = fit(wines[~held_out], wines[held_out])
+            expected = system.fit(wines[~held_out], wines[held_out], **system.config)
             seconds = time.perf_counter() - started
-            done[key] = {
+            done[f"{repeat}/{fold}"] = {
                 "seconds": round(seconds, 2),
                 "expected": [round(float(value), 4) for value in expected],
             }
-            place(name).parent.mkdir(parents=True, exist_ok=True)
-            place(name).write_text(json.dumps(done) + "\n")
-            print(f"{name}: {key} in {seconds:.1f} s", flush=True)
+            print(f"{name}: {repeat}/{fold} in {seconds:.1f} s", flush=True)
+    result = {
+        "machine": common.machine(),
+        "versions": common.versions(*system.packages),
+        "config": system.config,
+        "data": data,
+        "folds": done,
+    }
+    common.replace(place(name), json.dumps(result) + "\n")
 
 
-def report(wines, fold_numbers):
-    """One table over the systems that are done."""
+def report(wines, fold_numbers, data):
+    """One table over the systems that are kept."""
     truth, rows, ours = wines["quality"].to_numpy(), [], None
-    for name in SYSTEMS:
-        done = json.loads(place(name).read_text()) if place(name).is_file() else {}
-        repeats = len(done) // FOLDS
-        if not repeats:
+    for name, system in SYSTEMS.items():
+        found = kept(name, data)
+        if found is None:
             continue
-        expected = np.empty((repeats, len(wines)))
-        for repeat in range(repeats):
-            for fold in range(FOLDS):
-                expected[repeat, fold_numbers[repeat] == fold] = done[f"{repeat}/{fold}"][
-                    "expected"
-                ]
-        numbers = fold_numbers[:repeats]
+        numbers = fold_numbers[: system.repeats]
+        expected = np.empty(numbers.shape)
+        for key, part in found["folds"].items():
+            repeat, fold = map(int, key.split("/"))
+            expected[repeat, numbers[repeat] == fold] = part["expected"]
         metrics, draws = evaluate(truth, expected, numbers)
         ours = expected if ours is None else ours  # the first system is our pick
-        # wine by wine and on the same repeats, which makes the difference surer than the figures
-        against, ours_draws = evaluate(truth, ours[:repeats], numbers)
         free = out_of_fold_grades(truth, expected, numbers, accuracy_loss=1)
-        seconds = [part["seconds"] for part in done.values()]
         rows.append(
             {
                 "system": name,
                 **metrics,
-                "qwk_free_cuts": score(np.tile(truth, repeats), free.ravel())["qwk"],
+                "qwk_free_cuts": score(np.tile(truth, system.repeats), free.ravel())["qwk"],
                 "se": draws.std(ddof=1).to_dict(),
-                "minus_our_pick": {
-                    metric: {
-                        "difference": metrics[metric] - against[metric],
-                        "se": float((draws - ours_draws)[metric].std(ddof=1)),
-                    }
-                    for metric in ("qwk", "rmse")
-                },
-                "seconds_per_fold": float(np.median(seconds)),
-                "repeats": repeats,
+                # on the repeats that both have, or the difference would be that of the folds too
+                "minus_our_pick": common.paired(
+                    (metrics, draws), evaluate(truth, ours[: system.repeats], numbers)
+                ),
+                "seconds_per_fold": float(
+                    np.median([part["seconds"] for part in found["folds"].values()])
+                ),
+                "repeats": system.repeats,
+                "machine": found["machine"],
+                "versions": found["versions"],
             }
         )
-    table = pd.DataFrame(
+    common.keep("side_by_side", {"systems": rows}, table(rows))
+    draw(rows).savefig(common.RESULTS / "side_by_side.png")
+
+
+def table(rows):
+    """One row a system."""
+    return pd.DataFrame(
         {
             "system": row["system"],
             "QWK": f"{row['qwk']:.3f} ± {row['se']['qwk']:.3f}",
             "accuracy": f"{row['accuracy']:.3f}",
-            "within 1": f"{row['within_one']:.3f}",
             "RMSE": f"{row['rmse']:.3f} ± {row['se']['rmse']:.3f}",
             "QWK, free cuts": f"{row['qwk_free_cuts']:.3f}",
             "seconds a fold": f"{row['seconds_per_fold']:.1f}",
-            "QWK against our pick": against_ours(row),
+            "QWK minus our pick's, paired": common.paired_text(row["minus_our_pick"]["qwk"]),
         }
         for row in rows
     )
-    common.keep("side_by_side", {"machine": common.machine(), "systems": rows}, table)
-    draw(rows).savefig(common.RESULTS / "side_by_side.png")
-
-
-def against_ours(row):
-    """The paired difference in QWK as text; nothing for our pick itself."""
-    found = row["minus_our_pick"]["qwk"]
-    return f"{found['difference']:+.3f} ± {found['se']:.3f}" if found["se"] else ""
 
 
 def draw(rows):
-    """RMSE against seconds: lower and further left is better."""
-    figure = Figure(figsize=(8, 4.2), dpi=120, layout="constrained")
+    """QWK of each system, the best on top, and what a fold takes it."""
+    rows = sorted(rows, key=lambda row: row["qwk"])
+    figure = Figure(figsize=(8, 3.6), dpi=120, layout="constrained")
     axes = figure.add_subplot()
-    for row in rows:
-        ours = row["system"].startswith("our")
+    for height, row in enumerate(rows):
         axes.errorbar(
-            row["seconds_per_fold"], row["rmse"], yerr=row["se"]["rmse"], fmt="o", capsize=3,
-            color="#8b1e3f" if ours else "#7a7a7a",
-        )  # fmt: skip
+            row["qwk"],
+            height,
+            xerr=row["se"]["qwk"],
+            fmt="o",
+            capsize=3,
+            color="#8b1e3f" if row["system"] in OURS else "#6b6b6b",
+        )
         axes.annotate(
-            row["system"], (row["seconds_per_fold"], row["rmse"]), (6, 5),
-            textcoords="offset points", fontsize=8,
-        )  # fmt: skip
-    axes.set(xscale="log", xlabel="seconds to fit one fold, two cores",
-             ylabel="RMSE of the expected grade", title="Same folds, same cores, same decoding")  # fmt: skip
+            f"{row['seconds_per_fold']:.3g} s a fold",
+            (1.02, height),
+            xycoords=("axes fraction", "data"),
+            va="center",
+        )
+    axes.set_yticks(range(len(rows)), [row["system"] for row in rows])
+    axes.set(
+        xlabel="QWK, ± one standard error",
+        title="Same folds, same cores, same decoding",
+    )
+    axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
