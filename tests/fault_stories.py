@@ -234,9 +234,8 @@ def disk_full(data):
         hopsworks.kill()
         return small.copy(data.folder() / "hopsworks"), daily, inference, upload
     finally:
-        subprocess.run(
-            ["umount", "--lazy", folder], check=True
-        )  # lazy: a server may still run there
+        # lazy, since a server may still run there when something went wrong
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def hopsworks_comes_back(data):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.processes import REPOSITORY, refused, succeeded, today
 from wine import features, model
 from wine.balance import balance
 from wine.columns import FEATURES, GRADES, MEASUREMENTS
@@ -16,33 +17,28 @@ from wine.generator import generate
 from wine.metrics import confusion, score
 
 IMAGES = "Resources/images"
-TODAY = datetime.datetime.now(datetime.UTC).date()
 
 
-def succeeded(process):
-    """What a process said, if it ended well and without a word on stderr."""
-    assert process.returncode == 0, process.stderr
-    assert process.stderr == ""
-    return process.stdout
+def summary_of(pipeline):
+    """What ``make pipeline`` kept of its run."""
+    return json.loads((pipeline.root / "reports/summary.json").read_text())
 
 
-def failed(process, code):
-    """What a process said on stderr: it must have ended with ``code`` and said one line."""
-    assert process.returncode == code, process.stderr
-    assert process.stderr.count("\n") == 1, process.stderr
-    return process.stderr
+def day_of(pipeline):
+    """The day on which the pipeline ran, which may have been yesterday when it is midnight."""
+    return datetime.date.fromisoformat(summary_of(pipeline)["todays_wine"]["wine_id"])
 
 
 def test_a_part_that_comes_too_early_says_what_to_run_first(pipeline_root, young):
-    assert failed(pipeline_root.stages["daily.py too early"], 1) == (
-        "error: no feature group wine: run initialize.ipynb first\n"
+    assert refused(pipeline_root.stages["daily.py too early"]) == (
+        "error: no feature group wine: run initialize.ipynb first"
     )
-    assert failed(young.run("inference.py"), 1) == (
-        "error: no feature group daily_wine: run daily.py first\n"
+    assert refused(young.run("inference.py")) == (
+        "error: no feature group daily_wine: run daily.py first"
     )
     succeeded(young.run("daily.py"))
-    assert failed(young.run("inference.py"), 1) == (
-        "error: no served model wine_quality in the registry: run train.ipynb first\n"
+    assert refused(young.run("inference.py")) == (
+        "error: no served model wine_quality in the registry: run train.ipynb first"
     )
 
 
@@ -54,11 +50,20 @@ def test_make_pipeline_shows_its_five_parts_and_a_summary_and_keeps_both(pipelin
         assert re.search(rf"^{number}/5  {part} +\d+\.\d s$", done.stdout, re.M)
     assert "wines      6,497 raw, 5,320 distinct, 13,006 balanced\n" in done.stdout
     reports = pipeline_root.root / "reports"
-    kept = json.loads((reports / "summary.json").read_text())
+    kept = summary_of(pipeline_root)
     assert kept["rows"] == {"raw": 6497, "clean": 5320, "balanced": 13006}
     assert f"test part  QWK {kept['metrics']['test']['qwk']:.3f}, " in done.stdout
     for page in ("initialize.html", "train.html"):
         assert (reports / page).stat().st_size > 100_000
+
+
+def test_the_run_is_as_good_as_the_readme_says(pipeline_root):
+    """The README's first table is made of this result file."""
+    stated = json.loads((REPOSITORY / "benchmarks/results/pipeline.json").read_text())
+    run = summary_of(pipeline_root)
+    assert run["model"]["name"] == stated["model"]["name"]
+    for part in ("cv", "test"):
+        assert run["metrics"][part] == pytest.approx(stated["metrics"][part], abs=0.01), part
 
 
 def test_the_scripts_say_what_they_did_and_nothing_else(pipeline_root):
@@ -68,7 +73,9 @@ def test_the_scripts_say_what_they_did_and_nothing_else(pipeline_root):
     )
     assert "4,255 training wines" in finder
     assert "best: " in finder
-    assert f"saved 1 daily wines, the last of {TODAY}" in daily
+    day = day_of(pipeline_root)
+    assert datetime.timedelta(0) <= today() - day <= datetime.timedelta(1)
+    assert f"saved 1 daily wines, the last of {day}" in daily
     assert "saved 1 predictions" in inference
     for said in (finder, daily, inference):
         assert said.startswith("Hopsworks: local, no account needed, project wine\n")
@@ -126,7 +133,8 @@ def test_running_daily_and_inference_again_adds_nothing(pipeline_root, reader):
     before = reader(pipeline_root)
     rows, tally, predictions = before.rows(), before.tally(), before.read(features.PREDICTION)
     for _ in range(2):
-        assert "nothing to do" in succeeded(pipeline_root.run("daily.py"))
+        daily = pipeline_root.run("daily.py", "--date", day_of(pipeline_root))
+        assert "nothing to do" in succeeded(daily)
         assert "nothing to do" in succeeded(pipeline_root.run("inference.py"))
     after = reader(pipeline_root)
     assert after.rows() == rows
@@ -160,7 +168,7 @@ def test_dry_runs_save_nothing(pipeline_root, reader, tmp_path):
 
 
 def test_days_that_were_missed_are_filled(young, reader):
-    start = TODAY - datetime.timedelta(days=4)
+    start = today() - datetime.timedelta(days=4)
     succeeded(young.run("daily.py", "--date", start))
     assert "saved 4 daily wines" in succeeded(young.run("daily.py"))
     said = succeeded(young.run("daily.py", "--date", start, "--days", "3"))
@@ -171,11 +179,21 @@ def test_days_that_were_missed_are_filled(young, reader):
     assert stored["wine_id"].tolist() == [day.isoformat() for day in days]
 
 
+def test_with_writing_through_kafka_the_local_server_says_what_it_does_instead(young, reader):
+    done = young.run("daily.py", variables={"HOPSWORKS_STREAM": "1"})
+    assert done.returncode == 0, done.stderr
+    assert "saved 1 daily wines" in done.stdout
+    said = "daily_wine version 1: stream/HUDI is not supported locally; it is a plain Delta group."
+    assert [line for line in done.stderr.splitlines() if said not in line] == []
+    assert said in done.stderr
+    assert reader(young).rows()["daily_wine"] == 1
+
+
 def test_every_daily_wine_is_predicted_and_counted_once(pipeline_root, reader, tmp_path):
     pipeline = pipeline_root.copy(tmp_path / "copy")
     published = pipeline.store / "wine" / "files" / IMAGES / "tally.json"
     before = published.read_bytes()
-    yesterday = TODAY - datetime.timedelta(days=1)
+    yesterday = day_of(pipeline) - datetime.timedelta(days=1)
     succeeded(pipeline.run("daily.py", "--date", yesterday, "--days", "40"))
     said = succeeded(pipeline.run("inference.py"))
     assert "saved 40 predictions" in said
@@ -260,7 +278,7 @@ def test_the_pictures_and_the_finders_results_are_in_hopsworks(pipeline_root, re
         *(f"{IMAGES}/{name}" for name in ("confusion_matrix.png", "recent_wines.png")),
         *(f"Resources/model_finder/leaderboard.{kind}" for kind in ("json", "csv", "png")),
     ):
-        assert features.exists(project, path), path
+        assert project.get_dataset_api().exists(path), path
     best = json.loads(features.download_text(project, "Resources/model_finder/best.json"))
     local = json.loads((pipeline_root.root / "model_finder_results/best.json").read_text())
     assert best == local
