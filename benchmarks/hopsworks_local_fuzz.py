@@ -1,11 +1,12 @@
-"""Send a local Hopsworks server what no client would, and see that it only ever refuses.
+"""Send a local Hopsworks server altered requests, and see that it answers or refuses, no more.
 
-    python -m benchmarks.hopsworks_local_fuzz [--inputs 40000] [--seed 1]
+    python -m benchmarks.hopsworks_local_fuzz [--inputs 40000] [--seed 2026]
 
-Each input is a valid REST request with one to three things wrong (a value of another type, a field
-gone or doubled, an odd path, a broken body, header or multipart), raw bytes on the socket, or a
-Flight call. Allowed are 2xx, 4xx, a closed connection, and 501; anything else, a traceback in an
-answer or on the server's output, or a byte of a file outside the project, is a failure. Writes
+Each input is a valid REST request with one to three things altered (a value of another type, a field
+gone or doubled, an odd path, a broken body, header or multipart), of which about three in ten stay
+valid; or raw bytes on the socket; or a Flight call. Allowed are 2xx, 4xx, a closed connection, and
+501; anything else, a traceback in an answer or on the server's output, or what a file outside the
+project holds, is a failure. Takes about four minutes; writes
 `benchmarks/results/hopsworks_local_fuzz.json`.
 """
 
@@ -30,9 +31,15 @@ from urllib.parse import quote
 import requests
 
 import hopsworks_local
+from benchmarks import common
 
-RESULT = Path(__file__).parent / "results" / "hopsworks_local_fuzz.json"
 CANARY = "canary-that-must-not-leak"
+LEAKS = {  # what no answer may hold, and what it would be
+    b"Traceback": "a traceback",
+    CANARY.encode(): "a file beside the project",
+    b"SQLite format 3": "the server's database",
+    b"root:": "/etc/passwd",
+}
 ODD: list[Any] = [
     None, True, False, 0, -1, 1, 2**31, 2**63, -(2**70), 1.5, 1e308, "", " ", "a", "A-b", "x" * 300,
     "..", "../..", "/etc/passwd", "\0", "\n", "é", "𝕊", "' OR '1'='1", '"; DROP TABLE g0; --', "%2e%2e",
@@ -348,6 +355,9 @@ class Fuzzer:
                 while chunk := tls.recv(65536):
                     answer += chunk
         first = answer.split(b"\r\n", 1)[0].split()
+        if first[1:2] == [b"100"]:  # "100 Continue" is no answer yet: the next status is
+            answer = answer.partition(b"\r\n\r\n")[2]
+            first = answer.split(b"\r\n", 1)[0].split()
         if len(first) < 2 or not first[1].isdigit():
             return "closed"
         return self.judge(int(first[1]), answer, repr(payload[:300]))
@@ -381,8 +391,9 @@ class Fuzzer:
         """The answer's status; notes what must not be."""
         if status >= 500 and status != 501:
             self.failures.append(f"{status} for {sent}: {content[:300]!r}")
-        if b"Traceback" in content or CANARY.encode() in content:
-            self.failures.append(f"{content[:300]!r} for {sent}")
+        for leak, what in LEAKS.items():
+            if leak in content:
+                self.failures.append(f"{what} for {sent}: {content[:300]!r}")
         return str(status)
 
     def run(self, inputs: int) -> None:
@@ -435,12 +446,10 @@ def main() -> None:
     """Run, write the result, and end with 1 if anything failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=40_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=2026)
     args = parser.parse_args()
     result = campaign(args.inputs, args.seed)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
+    common.keep("hopsworks_local_fuzz", common.server_and_client() | result)
     raise SystemExit(bool(result["failures"]))
 
 

@@ -1,12 +1,14 @@
 """How fast the served model answers: one wine, a million wines, and how large it is.
 
-    python -m benchmarks.prediction
+    python -m benchmarks.prediction     about two minutes
 
-In process, by the model the finder picked, fitted on all wines. The million runs in a process of
-its own so that its peak memory can be told. Writes results/prediction.{json,md}.
+In process, by the model the finder picked, fitted on all wines. An answer is what wine.model.predict
+gives: grade, expected grade and the probability of every grade; its cut points and odds are learned
+from predictions for wines the model has seen, as their values do not change what they take. The
+million runs in a process of its own so that its peak memory can be told. Writes
+results/prediction.{json,md}.
 """
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -20,18 +22,19 @@ import pandas as pd
 from benchmarks import common
 from wine.candidates import from_result
 from wine.columns import FEATURES
+from wine.decoding import learn_cuts, learn_odds
+from wine.model import expected_grade, predict
 
 MILLION = 1_000_000
 CHILD = """
 import resource, sys, time
 import joblib, pandas as pd
-from wine.columns import FEATURES
-from wine.model import expected_in_batches
-model, wines = joblib.load(sys.argv[1]), pd.read_parquet(sys.argv[2])
+from wine.model import predict
+(model, spec), wines = joblib.load(sys.argv[1]), pd.read_parquet(sys.argv[2])
 started = time.perf_counter()
-expected = expected_in_batches(model, wines[list(FEATURES)])
+grades, expected, chances = predict(model, spec, wines)
 seconds = time.perf_counter() - started
-assert len(expected) == len(wines) and 3 < expected.min() < expected.max() < 9
+assert len(grades) == len(wines) and chances.shape == (len(wines), 7)
 print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 
@@ -39,22 +42,25 @@ print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 def main():
     """Measure and keep."""
     wines = common.wines()
-    best = json.loads((common.RESULTS / "finder" / "best.json").read_text())
+    best = common.our_pick()
     model = from_result(best).make().fit(wines[list(FEATURES)], wines["quality"])
+    truth, expected = wines["quality"], expected_grade(model, wines[list(FEATURES)])
+    spec = {"cuts": learn_cuts(truth, expected), "odds": learn_odds(truth, expected)}
     with tempfile.TemporaryDirectory() as folder:
-        file, many = Path(folder, "model.joblib"), Path(folder, "wines.parquet")
+        file, served, many = (Path(folder, name) for name in ("model", "served", "wines"))
         joblib.dump(model, file, compress=3)
+        joblib.dump((model, spec), served)
         times = []
         for row in range(1000):
-            wine = wines.iloc[[row]][list(FEATURES)]
+            wine = wines.iloc[[row]]
             started = time.perf_counter()
-            model.predict(wine)
+            predict(model, spec, wine)
             times.append(time.perf_counter() - started)
         wines.sample(MILLION, replace=True, random_state=0).to_parquet(many)
         seconds, peak = map(
             float,
             subprocess.run(
-                [sys.executable, "-c", CHILD, file, many],
+                [sys.executable, "-c", CHILD, served, many],
                 check=True, capture_output=True, text=True,
             ).stdout.split(),
         )  # fmt: skip
