@@ -20,19 +20,22 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import IO
 
 __all__ = ["Server", "start"]
 
-START_SECONDS = 60
+START_SECONDS = 90  # longer than SQLite waits for a lock, whose message says more
 
 
 class Server:
     """A running server: `env` is what the client reads, `stop()` ends it."""
 
-    def __init__(self, process: subprocess.Popen[str], env: dict[str, str]):
-        self.env, self._process = env, process
+    def __init__(
+        self, process: subprocess.Popen[str], env: dict[str, str], relay: threading.Thread
+    ):
+        self.env, self._process, self._relay = env, process, relay
 
     @property
     def url(self) -> str:
@@ -49,6 +52,7 @@ class Server:
         if self._process.stdin:
             self._process.stdin.close()
         self._process.wait()
+        self._relay.join(5)  # its last words
         shutil.rmtree(self.env["HOPSWORKS_CERT_FOLDER"], ignore_errors=True)
 
     def __enter__(self) -> Server:
@@ -93,13 +97,20 @@ def start(
     with contextlib.suppress(BrokenPipeError):  # it has ended already; its output says why
         process.stdin.write(json.dumps({**settings, "quota": training_dataset_quota}) + "\n")
         process.stdin.flush()
+    begin, hangs = time.monotonic(), threading.Timer(START_SECONDS, process.kill)
+    hangs.daemon = True
+    hangs.start()
     line = process.stdout.readline()
+    hangs.cancel()
     if not line:
         reason = process.stderr.read().strip()
         process.wait()
+        if time.monotonic() - begin >= START_SECONDS:
+            reason = f"hopsworks_local was not ready within {START_SECONDS} s. {reason}".strip()
         raise RuntimeError(reason or f"hopsworks_local ended with {process.returncode}")
-    threading.Thread(target=_relay, args=(process.stderr,), daemon=True).start()
-    return Server(process, client_env(**json.loads(line)))
+    relay = threading.Thread(target=_relay, args=(process.stderr,), daemon=True)
+    relay.start()
+    return Server(process, client_env(**json.loads(line)), relay)
 
 
 def client_env(host: str, port: int, project: str, api_key: str) -> dict[str, str]:

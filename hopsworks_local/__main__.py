@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from . import client_env, start
 
@@ -43,8 +43,13 @@ def _project_name(given: str | None) -> str:
     return project
 
 
-def _launch(root: str | None, project: str | None, quota: int | None, port: int = 0) -> dict:
-    """Run a server in this process; returns how to reach it. SystemExit says why it cannot."""
+def _launch(
+    root: str | None, project: str | None, quota: int | None, port: int = 0
+) -> tuple[dict[str, Any], Callable[[], NoReturn]]:
+    """Run a server in this process; returns how to reach it and what ends the process in order.
+
+    SystemExit says why it cannot.
+    """
     from .server import HOST, App, launch
     from .state import Folder, FolderError
 
@@ -56,21 +61,27 @@ def _launch(root: str | None, project: str | None, quota: int | None, port: int 
         http = launch(app, port)
     except (FolderError, OSError) as e:
         _refuse(str(e), 1)
+
+    def end() -> NoReturn:
+        app.folder.close()
+        os._exit(0)  # a Flight server takes two seconds to end in order; nothing here needs that
+
     found = http.server_address[1]
-    return {"host": HOST, "port": found, "project": project, "api_key": app.api_key}
+    return {"host": HOST, "port": found, "project": project, "api_key": app.api_key}, end
 
 
 def _child() -> None:
     """What `start()` runs: settings and, by ending, the order to stop come on stdin."""
     settings = json.loads(sys.stdin.readline())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
-    print(json.dumps(_launch(**settings)), flush=True)
+    info, end = _launch(**settings)
+    print(json.dumps(info), flush=True)
     sys.stdin.read()
-    os._exit(0)  # a Flight server takes two seconds to end in order; nothing here needs that
+    end()
 
 
 def _serve(args: argparse.Namespace) -> None:
-    info = _launch(args.root, args.project, args.training_dataset_quota, args.port)
+    info, end = _launch(args.root, args.project, args.training_dataset_quota, args.port)
     root = Path(args.root or os.environ.get("HOPSWORKS_LOCAL_ROOT") or ".hopsworks").resolve()
     file = root / f"serve-{info['port']}.env"
     env = client_env(**info)
@@ -85,7 +96,7 @@ def _serve(args: argparse.Namespace) -> None:
         signal.signal(number, lambda *_: done.set())
     done.wait()
     file.unlink(missing_ok=True)
-    os._exit(0)
+    end()
 
 
 def _exec(args: argparse.Namespace) -> None:
@@ -97,10 +108,16 @@ def _exec(args: argparse.Namespace) -> None:
     except RuntimeError as e:
         sys.exit(str(e))
     with server:
+        # Ctrl-C reaches the command, too, and we wait for what it makes of it. A handler, because
+        # the command would inherit SIG_IGN.
+        signal.signal(signal.SIGINT, lambda *_: None)
         try:
-            sys.exit(subprocess.call(command, env={**os.environ, **server.env}))
+            process = subprocess.Popen(command, env={**os.environ, **server.env})
         except OSError as e:
             _refuse(str(e), 1)
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        code = process.wait()
+    sys.exit(code if code >= 0 else 128 - code)  # as a shell says that a signal ended it
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ share the folder, because SQLite locks it. Tables and files lie beside it as pla
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import shutil
@@ -13,7 +14,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,14 @@ CREATE TABLE item (                        -- tags and statistics of an entity
 
 class FolderError(RuntimeError):
     """The data folder cannot be used: damaged, of another version, or not writable."""
+
+
+def discard(path: Path) -> None:
+    """Remove a file or a folder, as far as it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,12 @@ class Folder:
         with self.transaction():
             found = execute("PRAGMA user_version").fetchone()[0]
             if found == 0 and not execute("SELECT 1 FROM sqlite_master").fetchone():
+                if self.tables.is_dir() and any(self.tables.iterdir()):
+                    # Taken for a new folder, it would lose every table to the sweep.
+                    raise FolderError(
+                        f"The metadata file {self.database} is missing or empty, but {self.tables} "
+                        "has tables: put the file back with its -wal, or move the tables away."
+                    )
                 for statement in _SCHEMA.split(";\n"):
                     execute(statement)
                 # The client caches models under a shared folder by id: start every data folder at
@@ -121,11 +135,26 @@ class Folder:
         with self.transaction():
             owned = {e.doc["table"] for e in self.all("featuregroup")}
             orphans = [p for p in self.tables.iterdir() if p.name not in owned]
-        stale = [p for p in self.staging.iterdir() if p.stat().st_mtime < time.time() - 86400]
+        stale, yesterday = [], time.time() - 86400
+        for path in self.staging.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another server's upload may just end
+                if path.lstat().st_mtime < yesterday:
+                    stale.append(path)
         for path in orphans + stale:
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(True)
+            discard(path)
 
-    @contextmanager
+    def close(self) -> None:
+        """The last act of a process: all metadata goes into the one main file.
+
+        The lock is kept, so that no request that is still under way meets a closed file.
+        """
+        if self._lock.acquire(timeout=5):
+            with contextlib.suppress(sqlite3.Error):  # what is committed stays in the -wal
+                self._db.execute("PRAGMA busy_timeout = 1000")
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._db.close()
+
+    @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All of the block or none of it; nests."""
         with self._lock:
