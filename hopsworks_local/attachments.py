@@ -12,7 +12,7 @@ from .groups import finished_job, group_by_id, history
 from .protocol import ApiError, Reply, Request, route, take, unsupported
 from .registry import model_by_id
 from .state import Entity
-from .views import _dataset, view_of
+from .views import dataset_of, view_of
 
 _TYPES = {
     "string": str,
@@ -36,7 +36,7 @@ def _entity(request: Request, found: dict[str, Any]) -> Entity:
     if "model" in found:
         return model_by_id(request, found["model"])
     view = view_of(request, found["name"], found["version"])
-    return _dataset(request, view, found["number"]) if "number" in found else view
+    return dataset_of(request, view, found["number"]) if "number" in found else view
 
 
 def _schema(request: Request, name: str) -> dict[str, Any]:
@@ -131,11 +131,8 @@ def compute_statistics(request: Request, id: int) -> Any:
     group, app = group_by_id(request, id), request.app
     if any(group.doc["statisticsConfig"][k] for k in ("histograms", "correlations")):
         raise unsupported("compute_statistics with histograms or correlations")
-    try:
-        commits = history(app, group)
-        computed = queries.describe(app, group)
-    except queries.NoData as e:
-        raise ApiError(270009, str(e)) from None
+    commits = history(app, group)
+    computed = queries.describe(app, group)
     doc = {
         "computationTime": time.time_ns() // 1_000_000,
         "rowPercentage": 1.0,

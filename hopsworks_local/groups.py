@@ -10,7 +10,7 @@ import shutil
 from datetime import UTC, datetime
 from typing import Any
 
-from .protocol import ApiError, Reply, Request, illegal, route, take, unsupported
+from .protocol import ApiError, Reply, Request, http_error, illegal, route, take, unsupported
 from .state import Entity, Exists
 
 STORE_ID = 1
@@ -41,6 +41,14 @@ _UNSUPPORTED_FIELDS = (
     *("ttlEnabled", "sinkEnabled", "partitionedBy", "zorderBy", "clusteredBy", "sortOrder"),
     *("bucketIndex", "notificationTopicName", "onlineConfig"),
 )
+
+
+class NoData(Exception):
+    """A feature group has no table yet, or one that cannot be read; the text names it."""
+
+
+class NoTable(NoData):
+    """A feature group has no table yet."""
 
 
 def check_name(name: str, code: int = 270091, what: str = "name") -> str:
@@ -81,6 +89,34 @@ def group_by_id(request: Request, id: int) -> Entity:
 def location(app: Any, group: Entity) -> str:
     """The folder of the Delta table. It is stored relative, so a data folder can be moved."""
     return str(app.folder.tables / group.doc["table"])
+
+
+def open_table(app: Any, group: Entity, as_of: int | None = None) -> Any:
+    """The Delta table of a group, now or as it was at a time in milliseconds; NoData if none.
+
+    "No data found" is the one beginning of an error text that the client hands on to its user.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    try:
+        table = DeltaTable(location(app, group))
+        if as_of is not None:
+            table.load_as_version(datetime.fromtimestamp(as_of / 1000, UTC))
+        return table
+    except TableNotFoundError:
+        raise NoTable(_no_data(app, group, "nothing was inserted yet.")) from None
+    except Exception as e:
+        raise NoData(_no_data(app, group, f"its table cannot be read. {_line(e)}")) from e
+
+
+def _line(e: Exception) -> str:
+    """What the engine says, without its backtrace."""
+    return str(e).partition("\n")[0]
+
+
+def _no_data(app: Any, group: Entity, why: str) -> str:
+    return f"No data found for featuregroup {app.project}.{group.name}_{group.version}: {why}"
 
 
 def iso(created: int) -> str:
@@ -281,6 +317,7 @@ def update(request: Request, id: int) -> Any:
             if (text := take(sent, "description", str, None)) is not None:
                 doc["description"] = check_description(text)
             doc["features"] = _appended(group, _read_features(sent))
+            _add_columns(app, group, doc["features"][len(group.doc["features"]) :])
         elif request.flag("updateStatsConfig"):
             doc["statisticsConfig"] = _statistics_config(sent, doc["features"])
         elif request.arg("deprecate") is not None:
@@ -311,6 +348,33 @@ def _appended(group: Entity, sent: list[dict[str, Any]]) -> list[dict[str, Any]]
             )
         features.append(new)
     return features
+
+
+def _add_columns(app: Any, group: Entity, features: list[dict[str, Any]]) -> None:
+    """Appended features become columns of the table before they are in the metadata: a feature
+    without its column would make every read of the group fail."""
+    from deltalake import Field
+    from deltalake.exceptions import DeltaError
+
+    if not features:
+        return
+    try:
+        table = open_table(app, group)
+    except NoTable:  # the first insert makes it, with every column
+        return
+    for feature in features:
+        if feature["type"] not in _DELTA_TYPES:
+            raise unsupported(f"append_features with the type {feature['type']!r}")
+    new = [Field(f["name"], _DELTA_TYPES[f["type"]]) for f in features]
+    there = {field.name: field for field in table.schema().fields}
+    for field in new:  # there already if an earlier call was killed between table and metadata
+        if field.name in there and there[field.name].type != field.type:
+            raise ApiError(270114, f"The table has a column {field.name!r} of another type.")
+    if missing := [field for field in new if field.name not in there]:
+        try:
+            table.alter.add_columns(missing)
+        except DeltaError as e:  # another writer was faster
+            raise http_error(409, f"The table could not be changed: {_line(e)}") from None
 
 
 def views_of(app: Any, id: int) -> list[Entity]:
@@ -361,24 +425,8 @@ def _drop_table(app: Any, group: Entity) -> None:
 
 @route("POST", "featuregroups/{id:int}/updatetableschema")
 def update_table(request: Request, id: int) -> Any:
-    """The second half of `append_features`: the columns in the table itself."""
-    from deltalake import Field
-
-    from .queries import NoData, open_table
-
-    group = group_by_id(request, id)
-    try:
-        table = open_table(request.app, group)
-    except NoData:
-        return finished_job(request, group)
-    there = {field.name for field in table.schema().fields}
-    missing = [f for f in group.doc["features"] if f["name"] not in there]
-    for feature in missing:
-        if feature["type"] not in _DELTA_TYPES:
-            raise unsupported(f"append_features with the type {feature['type']!r}")
-    if missing:
-        table.alter.add_columns([Field(f["name"], _DELTA_TYPES[f["type"]]) for f in missing])
-    return finished_job(request, group)
+    """The second half of `append_features`, which `update` has done already."""
+    return finished_job(request, group_by_id(request, id))
 
 
 def finished_job(request: Request, group: Entity) -> dict[str, Any]:
@@ -407,10 +455,12 @@ def history(app: Any, group: Entity) -> list[dict[str, Any]]:
 
     The log is the truth: a client killed between its write and its report loses no commit.
     """
-    from .queries import open_table
-
-    commits = []
-    for entry in open_table(app, group).history():
+    table, commits = open_table(app, group), []
+    try:
+        entries = table.history()
+    except Exception as e:
+        raise NoData(_no_data(app, group, f"its commits cannot be read. {_line(e)}")) from e
+    for entry in entries:
         metrics = entry.get("operationMetrics", {})
         if entry.get("operation") not in ("WRITE", "MERGE"):
             continue
@@ -443,12 +493,10 @@ def commit(request: Request, id: int) -> Any:
 @route("GET", "featuregroups/{id:int}/commits")
 def commits(request: Request, id: int) -> Any:
     """`FeatureGroup.commit_details(wallclock_time, limit)`."""
-    from .queries import NoData
-
     group = group_by_id(request, id)
     try:
         found = history(request.app, group)
-    except NoData:
+    except NoTable:
         found = []
     bound = re.fullmatch(r"commited_on_ltoeq:(\d{1,18})", request.arg("filter_by") or "")
     if bound:

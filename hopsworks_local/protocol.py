@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, BinaryIO
 
 MAX_JSON_BYTES = 16 * 2**20
+MAX_JSON_DEPTH = 200  # the deepest filter that is read takes half of it
 MAX_UPLOAD_BYTES = 128 * 2**20  # one multipart chunk; the client's default chunk is 10 MB
 
 
@@ -84,6 +87,29 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is out of range")
+    return number
+
+
+def parse_json(text: bytes | str) -> Any:
+    """JSON that can be answered again: NaN, Infinity and numbers too large for a float are refused,
+    as the Java backend refuses them, and so is what is nested too deeply."""
+    try:
+        found = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as e:
+        raise http_error(400, f"The request body is not valid JSON: {e}") from None
+    level = [found]
+    for _ in range(MAX_JSON_DEPTH):
+        dicts = [v.values() for v in level if isinstance(v, dict)]
+        level = list(chain(*dicts, *(v for v in level if isinstance(v, list))))
+        if not level:
+            return found
+    raise http_error(400, f"The JSON is nested more than {MAX_JSON_DEPTH} deep.")
+
+
 @dataclass
 class Request:
     """One authorised HTTP request, as the handlers see it."""
@@ -96,11 +122,8 @@ class Request:
     body: bytes = b""
 
     def json(self) -> Any:
-        """The body as JSON; NaN and Infinity are refused, as the Java backend refuses them."""
-        try:
-            return json.loads(self.body, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as e:
-            raise http_error(400, f"The request body is not valid JSON: {e}") from None
+        """The body as JSON."""
+        return parse_json(self.body)
 
     def arg(self, name: str, default: str | None = None) -> str | None:
         """The last value of a query parameter."""

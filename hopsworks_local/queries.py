@@ -16,7 +16,15 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from .groups import EVENT_TIME_TYPES, STORE_ID, check_name, full, group_by_id, location
+from .groups import (
+    EVENT_TIME_TYPES,
+    STORE_ID,
+    NoData,
+    check_name,
+    full,
+    group_by_id,
+    open_table,
+)
 from .protocol import ApiError, Request, illegal, route, take, unsupported
 from .state import Entity
 
@@ -28,7 +36,7 @@ _OPERATORS = {
     "LESS_THAN_OR_EQUAL": "<=",
     "LESS_THAN": "<",
 }
-_JOINS = {"INNER": "INNER", "LEFT": "LEFT", "RIGHT": "RIGHT", "FULL": "FULL", "CROSS": "CROSS"}
+_JOINS = ("INNER", "LEFT", "RIGHT", "FULL", "CROSS")
 _INTEGERS = ("tinyint", "smallint", "int", "bigint")
 _AGGREGATES = {"min": "min", "max": "max", "sum": "sum", "avg": "mean", "stddev_pop": "stdDev"}
 _STATISTICS_TYPES = {
@@ -38,10 +46,6 @@ _STATISTICS_TYPES = {
 }
 MAX_FILTER_DEPTH = 100
 MAX_TIME = 253_402_300_800_000  # milliseconds: the year 10,000
-
-
-class NoData(Exception):
-    """A feature group has no table yet, or one that cannot be read; the text names it."""
 
 
 # -- reading a query from the wire ---------------------------------------------------------------
@@ -325,9 +329,9 @@ def to_sql(request: Request, query: dict[str, Any]) -> str:
         columns = ", ".join(f"{_quote(n)} AS {_ref(i, n)}" for n in names)
         return f"SELECT {columns} FROM g{i}"
 
-    where = [(0, query["filter"])] if query["filter"] else []
+    where = [query["filter"]] if query["filter"] else []
     where += [
-        (i, _shifted(j["query"]["filter"], i))
+        _shifted(j["query"]["filter"], i)
         for i, j in enumerate(query["joins"], 1)
         if j["query"]["filter"]
     ]
@@ -336,7 +340,7 @@ def to_sql(request: Request, query: dict[str, Any]) -> str:
         on = [f"{_ref(0, a)} = {_ref(i, b)}" for a, b in join["on"]]
         if not point_in_time:
             clause = f" ON {' AND '.join(on)}" if on else ""
-            sql = f"{sql} {_JOINS[join['type']]} JOIN ({table(i)}){clause}"
+            sql = f"{sql} {join['type']} JOIN ({table(i)}){clause}"
             continue
         if join["type"] not in ("INNER", "LEFT"):
             raise unsupported(f"A point-in-time join with join_type={join['type']!r}")
@@ -351,7 +355,7 @@ def to_sql(request: Request, query: dict[str, Any]) -> str:
     columns = [f"{_ref(i, f)} AS {_quote(n)}" for i, f, n in output(request.app, groups, query)]
     sql = f"SELECT {', '.join(columns)} FROM {sql}"
     if where:
-        sql += " WHERE " + " AND ".join(filter_sql(groups, node) for _, node in where)
+        sql += " WHERE " + " AND ".join(filter_sql(groups, node) for node in where)
     return sql if query["limit"] is None else f"{sql} LIMIT {query['limit']}"
 
 
@@ -384,26 +388,6 @@ def plan(request: Request, query: dict[str, Any]) -> Plan:
     return Plan(to_sql(request, query), groups, [p["asOf"] for p in parts])
 
 
-def open_table(app: Any, group: Entity, as_of: int | None = None) -> Any:
-    """The Delta table of a group, now or as it was at a time in milliseconds; NoData if none.
-
-    "No data found" is the one beginning of an error text that the client hands on to its user.
-    """
-    from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
-
-    name = f"featuregroup {app.project}.{group.name}_{group.version}"
-    try:
-        table = DeltaTable(location(app, group))
-        if as_of is not None:
-            table.load_as_version(datetime.fromtimestamp(as_of / 1000, UTC))
-        return table
-    except TableNotFoundError:
-        raise NoData(f"No data found for {name}: nothing was inserted yet.") from None
-    except Exception as e:
-        raise NoData(f"No data found for {name}: its table is damaged. {e}") from e
-
-
 def run(app: Any, plan: Plan) -> tuple[Any, Iterator[Any]]:
     """The schema of a plan's result and its record batches, one at a time as they are read."""
     import pyarrow as pa
@@ -423,6 +407,8 @@ def run(app: Any, plan: Plan) -> tuple[Any, Iterator[Any]]:
         try:
             for batch in reader:
                 yield batch.cast(schema)
+        except GeneratorExit:  # the client stopped reading
+            raise
         except BaseException as e:
             raise NoData(f"No data found for featuregroup {names}: it cannot be read. {e}") from e
 
@@ -449,7 +435,6 @@ def _plain(kind: Any) -> Any:
 def describe(app: Any, group: Entity) -> list[dict[str, Any]]:
     """Descriptive statistics of a group's columns, as the client reads them."""
     import pyarrow as pa
-    from deltalake import QueryBuilder
 
     fields = ["count(*)"]
     wanted = group.doc["statisticsConfig"]["columns"]
@@ -462,8 +447,8 @@ def describe(app: Any, group: Entity) -> list[dict[str, Any]]:
         number = f"CAST({name} AS DOUBLE)" if feature["type"] in numbers else "NULL"
         fields += [f"{f}({number})" if number != "NULL" else "NULL" for f in _AGGREGATES]
     sql = ", ".join(f"{field} AS c{i}" for i, field in enumerate(fields))
-    builder = QueryBuilder().register("g0", open_table(app, group))
-    table = pa.RecordBatchReader.from_stream(builder.execute(f"SELECT {sql} FROM g0")).read_all()
+    schema, batches = run(app, Plan(f"SELECT {sql} FROM g0", [group], [None]))
+    table = pa.Table.from_batches(batches, schema)
     total, *values = (column[0].as_py() for column in table.columns)
     described = []
     for i, feature in enumerate(features):
@@ -560,7 +545,10 @@ def _wire_filter(groups: list[Entity], node: dict[str, Any], top: bool = True) -
 
 
 def time_window(group: Entity, start: int | None, end: int | None) -> list[dict[str, Any]]:
-    """The conditions of an event-time window in milliseconds: start inclusive, end exclusive."""
+    """The conditions of an event-time window: start inclusive, end exclusive.
+
+    The bounds are milliseconds; for a timestamp they are cut to whole seconds, as the backend does.
+    """
     conditions = []
     for bound, condition in ((start, "GREATER_THAN_OR_EQUAL"), (end, "LESS_THAN")):
         if bound is None:

@@ -6,7 +6,17 @@ import re
 import shutil
 from typing import Any
 
-from .protocol import ApiError, Reply, Request, http_error, illegal, route, take, unsupported
+from .protocol import (
+    ApiError,
+    Reply,
+    Request,
+    http_error,
+    illegal,
+    parse_json,
+    route,
+    take,
+    unsupported,
+)
 from .state import Entity, Exists
 
 _MODELS = "modelregistries/{registry:int}/models"
@@ -89,7 +99,7 @@ def put(request: Request, registry: int, key: str) -> Reply:
         raise unsupported("create_model(tags=...); use Model.set_tag after saving")
     if not (app.folder.files / "Models" / name / str(version)).is_dir():
         raise illegal(f"The folder Models/{name}/{version} does not exist.")
-    view = _read_view(request, doc)
+    view = _read_view(doc)
     dataset = take(doc, "trainingDatasetVersion", int, None)
     stored = {**texts, "metrics": metrics or None, "view": view, "trainingDatasetVersion": dataset}
     try:
@@ -99,21 +109,14 @@ def put(request: Request, registry: int, key: str) -> Reply:
     return Reply(201, model_dto(app, model))
 
 
-def _read_view(request: Request, doc: dict[str, Any]) -> list[Any] | None:
+def _read_view(doc: dict[str, Any]) -> list[Any] | None:
     """[name, version] of the feature view a model was trained from, for its provenance."""
     sent = doc.get("featureView")
     if isinstance(sent, str):
-        sent = Request(**{**vars(request), "body": sent.encode()}).json()
+        sent = parse_json(sent)
     if not sent:
         return None
     return [take(sent, "name", str), take(sent, "version", int)]
-
-
-@route("PATCH", _MODELS + "/{key}")
-def patch(request: Request, registry: int, key: str) -> Any:
-    """`Model.update_framework`-like changes."""
-    _check_registry(request, registry)
-    raise unsupported("Changing the framework of a saved model")
 
 
 @route("GET", _MODELS + "/{key}")

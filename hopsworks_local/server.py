@@ -189,6 +189,7 @@ _UNSUPPORTED = (
     ("git", "git repositories (get_git_api)"),
     ("python", "Python environments (get_environment_api)"),
     ("users", "users, secrets and members"),
+    ("models", "changing a saved model"),
 )
 
 
@@ -233,15 +234,19 @@ class Handler(BaseHTTPRequestHandler):
             reply = self._handle()
         except ApiError as e:
             reply = self._error(e)
+        except groups.NoData as e:
+            reply = self._error(ApiError(270009, str(e)))
         except sqlite3.OperationalError as e:  # a full disk, a file that cannot be written
             reply = self._error(ApiError(120005, f"The data folder failed: {e}"))
+        except sqlite3.IntegrityError:  # a tag of what another request deleted at this moment
+            reply = self._error(ApiError(120005, "It was deleted meanwhile.", 409))
         except sqlite3.DatabaseError as e:
             file = self.app.folder.database
             reply = self._error(ApiError(120005, f"The metadata file {file} is damaged: {e}"))
         except OSError as e:
             if isinstance(e, (ConnectionError, TimeoutError, ssl.SSLError)):
                 raise
-            reply = self._error(ApiError(120000, f"The data folder failed: {e.strerror}"))
+            reply = self._error(ApiError(120000, f"The data folder failed: {e.strerror or e}"))
         except Exception:
             # Only here, on the server's own output, never in an answer.
             traceback.print_exc()
@@ -252,8 +257,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> Reply:
         body = self._body()
-        url = urlsplit(self.path)
         try:
+            url = urlsplit(self.path)
             segments = [unquote(s, errors="strict") for s in url.path.split("/") if s]
             query = parse_qs(url.query, keep_blank_values=True, errors="strict", max_num_fields=100)
         except ValueError:
@@ -270,7 +275,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> bytes:
         """The request's body, bounded; what is refused unread ends the connection."""
-        self.close_connection = True
+        ends, self.close_connection = self.close_connection, True
         if self.headers.get("Transfer-Encoding"):
             raise http_error(411, "A request needs a Content-Length.")
         lengths = self.headers.get_all("Content-Length") or ["0"]
@@ -285,7 +290,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         if len(body) < length:
             raise http_error(400, "The request body is shorter than its Content-Length.")
-        self.close_connection = self.headers.get("Connection", "").lower() == "close"
+        self.close_connection = ends  # what the HTTP version and the Connection header say
         return body
 
     def _error(self, e: ApiError) -> Reply:
@@ -314,6 +319,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if reply.stream:
             with reply.stream as stream:
+                if self.command == "HEAD":
+                    return
                 while size > 0 and (chunk := stream.read(min(size, 2**20))):
                     self.wfile.write(chunk)
                     size -= len(chunk)
@@ -398,13 +405,13 @@ def flight_server(app: App, cert: bytes, key: bytes) -> Any:
         def do_get(self, context: Any, ticket: Any) -> Any:
             try:
                 schema, batches = queries.run(app, self._plan(ticket.ticket))
-            except queries.NoData as e:
+            except groups.NoData as e:
                 raise flight.FlightServerError(str(e)) from None
 
             def stream() -> Any:
                 try:
                     yield from batches
-                except queries.NoData as e:
+                except groups.NoData as e:
                     raise flight.FlightServerError(str(e)) from None
 
             return flight.GeneratorStream(schema, stream())

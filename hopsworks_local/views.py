@@ -281,7 +281,7 @@ def _batch_query(request: Request, view: Entity, extra: Any) -> dict[str, Any]:
     ):
         condition = queries.both(condition, window)
     if (td_version := request.number("td_version")) is not None:
-        condition = queries.both(condition, _dataset(request, view, td_version).doc["filter"])
+        condition = queries.both(condition, dataset_of(request, view, td_version).doc["filter"])
     if extra is not None:
         condition = queries.both(condition, queries.parse_filter(groups, extra))
     joins = [
@@ -296,7 +296,8 @@ def _batch_query(request: Request, view: Entity, extra: Any) -> dict[str, Any]:
 _DATASETS = "featureview/{name}/version/{version:int}/trainingdatasets"
 
 
-def _dataset(request: Request, view: Entity, version: int) -> Entity:
+def dataset_of(request: Request, view: Entity, version: int) -> Entity:
+    """The training dataset of that version, or 404."""
     found = request.app.folder.get("trainingdataset", view.name, version, owner=view.id)
     if not found:
         raise ApiError(270012, f"{view.name!r} has no training dataset version {version}.")
@@ -427,14 +428,14 @@ def delete_datasets(request: Request, name: str, version: int) -> Any:
 def get_dataset(request: Request, name: str, version: int, number: int) -> Any:
     """`get_training_data(version)` and the like."""
     view = view_of(request, name, version)
-    return dataset_dto(request, view, _dataset(request, view, number))
+    return dataset_dto(request, view, dataset_of(request, view, number))
 
 
 @route("DELETE", _DATASETS + "/version/{number:int}")
 def delete_dataset(request: Request, name: str, version: int, number: int) -> Any:
     """`delete_training_dataset(version)`."""
     view = view_of(request, name, version)
-    request.app.folder.remove(_dataset(request, view, number).id)
+    request.app.folder.remove(dataset_of(request, view, number).id)
 
 
 @route("DELETE", _DATASETS + "/data")
@@ -443,5 +444,5 @@ def purge(request: Request, name: str, version: int, number: int | None = None) 
     """`purge_training_data`: an in-memory training dataset has no data to delete."""
     view = view_of(request, name, version)
     if number is not None:
-        _dataset(request, view, number)
+        dataset_of(request, view, number)
     raise ApiError(270204, "An in-memory training dataset has no data to delete.")

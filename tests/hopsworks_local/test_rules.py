@@ -7,6 +7,7 @@ another version may word a refusal differently.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,32 @@ def test_features_can_only_be_appended(make_group: Any, rest: Any) -> None:
     refused(270224, lambda: group.append_features([Feature("x", "double")]))
 
 
+def test_a_refused_type_leaves_the_group_as_it_was(
+    fs: Any, rows: Any, make_group: Any, rest: Any
+) -> None:
+    from hsfs.feature import Feature
+
+    group = make_group(ONE)
+    for kind in ("array<double>", "decimal(10,2)"):
+        feature = Feature("v", kind)
+        unsupported(lambda g=group, f=feature: g.append_features(f), kind)
+        group = fs.get_feature_group(group.name, 1)
+        assert [f.name for f in group.features] == ["id", "x"]
+        assert list(rows(group.select_all())) == ["id", "x"]
+    assert rest("POST", f"featuregroups/{group.id}/updatetableschema").ok
+
+
+def test_a_column_that_an_interrupted_call_left_is_used(rows: Any, make_group: Any) -> None:
+    from deltalake import DeltaTable, Field
+    from hsfs.feature import Feature
+
+    group = make_group(ONE)
+    DeltaTable(group.location).alter.add_columns([Field("late", "double")])
+    refused(270114, lambda: group.append_features([Feature("late", "string")]))
+    group.append_features([Feature("late", "double")])
+    assert list(rows(group.select_all())) == ["id", "x", "late"]
+
+
 def test_statistics_columns_are_features(fs: Any, name: str) -> None:
     config = {"enabled": True, "columns": ["nope"]}
     group = fs.create_feature_group(name, 1, primary_key=["id"], statistics_config=config)
@@ -292,6 +319,22 @@ def test_tags_need_a_schema_and_must_fit(make_group: Any) -> None:
     refused(370005, lambda: group.add_tag("limits", {"high": 1}))
     refused(370002, lambda: group.delete_tag("owner"), 404)
     assert group.get_tag("owner") is None
+
+
+def test_a_tag_of_what_is_deleted_at_that_moment(make_group: Any, root: Path) -> None:
+    """A trigger stands for the other request, which deletes between the look and the write."""
+    group = make_group(ONE)
+    with sqlite3.connect(root / "local" / "hopsworks.sqlite") as db:
+        db.execute(
+            "CREATE TRIGGER deletes BEFORE INSERT ON item "
+            "BEGIN DELETE FROM entity WHERE id = NEW.entity; END"
+        )
+    try:
+        error = refused(120005, lambda: group.add_tag("owner", "me"), 409)
+    finally:
+        with sqlite3.connect(root / "local" / "hopsworks.sqlite") as db:
+            db.execute("DROP TRIGGER deletes")
+    assert "deleted" in error.user_message
 
 
 # -- models ----------------------------------------------------------------------------------------

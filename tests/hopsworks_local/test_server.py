@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import signal
 import sqlite3
 import subprocess
@@ -12,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import requests
 from hopsworks.client.exceptions import FeatureStoreException, RestAPIError
 from hopsworks_common.client.exceptions import ProjectException
 
@@ -122,6 +125,73 @@ def test_exec_runs_one_command(tmp_path: Path) -> None:
     assert b"Traceback" not in missing.stderr
 
 
+def executing(root: Path, program: str) -> subprocess.Popen[str]:
+    """`exec` of a Python program, in a process group of its own, once it says that it is ready."""
+    command = [sys.executable, "-m", "hopsworks_local", "exec", "--root", str(root), "--"]
+    running = subprocess.Popen(
+        [*command, sys.executable, "-uc", program],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert running.stdout.readline() == "ready\n"
+    return running
+
+
+def test_exec_leaves_ctrl_c_to_the_command(tmp_path: Path) -> None:
+    program = (
+        "import sys, time\n"
+        "try:\n    print('ready'); time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    time.sleep(1); print('tidied'); sys.exit(7)\n"
+    )
+    running = executing(tmp_path, program)
+    os.killpg(running.pid, signal.SIGINT)
+    said, errors = running.communicate(timeout=20)
+    assert (running.returncode, said, errors) == (7, "tidied\n", "")
+
+
+def test_exec_hands_an_order_to_end_on(tmp_path: Path) -> None:
+    program = "import os, time; print('ready'); print(os.getpid()); time.sleep(60)"
+    running = executing(tmp_path, program)
+    command = int(running.stdout.readline())
+    running.send_signal(signal.SIGTERM)
+    _, errors = running.communicate(timeout=20)
+    assert (running.returncode, errors) == (128 + signal.SIGTERM, "")
+    assert not alive(command)
+
+
+def test_a_server_that_hangs_at_its_start_is_ended(tmp_path: Path, monkeypatch: Any) -> None:
+    hopsworks_local.start(tmp_path).stop()
+    db = sqlite3.connect(tmp_path / "local" / "hopsworks.sqlite", isolation_level=None)
+    db.execute("BEGIN EXCLUSIVE")  # the next server waits for this
+    monkeypatch.setattr(hopsworks_local, "START_SECONDS", 2)
+    with pytest.raises(RuntimeError, match="not ready within 2 s"):
+        hopsworks_local.start(tmp_path)
+    db.close()
+
+
+def test_stop_waits_for_the_last_words(tmp_path: Path, monkeypatch: Any) -> None:
+    class Slow(io.StringIO):
+        def write(self, text: str) -> int:
+            time.sleep(0.3)
+            return super().write(text)
+
+    server = hopsworks_local.start(tmp_path)
+    monkeypatch.setattr(sys, "stderr", Slow())
+    answer = requests.post(
+        f"{server.url}/hopsworks-api/api/project/1/featurestores/1/featuregroups",
+        json={"name": "g", "timeTravelFormat": "DELTA", "onlineEnabled": True},
+        headers={"Authorization": f"ApiKey {server.env['HOPSWORKS_API_KEY']}"},
+        verify=False,
+        timeout=9,
+    )
+    assert answer.status_code == 201
+    server.stop()
+    assert sys.stderr.getvalue().count("\n") == 2, "online_enabled, and no key"
+
+
 def test_serve_keeps_its_key_in_a_private_file(tmp_path: Path) -> None:
     command = [sys.executable, "-u", "-m", "hopsworks_local", "serve", "--root", str(tmp_path)]
     serving = subprocess.Popen(
@@ -172,6 +242,39 @@ def test_a_damaged_metadata_file_is_named(tmp_path: Path) -> None:
         assert "Traceback" not in str(caught.value)
 
 
+def test_after_an_orderly_end_all_metadata_is_in_one_file(tmp_path: Path, logged_in: Any) -> None:
+    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
+        fill(project)
+    assert [p.name for p in (tmp_path / "local").glob("hopsworks*")] == ["hopsworks.sqlite"]
+    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
+        assert len(project.get_feature_store().get_feature_group("g", 1).read()) == 1
+
+
+@pytest.mark.parametrize("lost", ["hopsworks.sqlite", "hopsworks.sqlite-wal"])
+def test_without_its_metadata_no_table_is_removed(
+    tmp_path: Path, logged_in: Any, lost: str
+) -> None:
+    with hopsworks_local.start(tmp_path) as server:
+        with logged_in(server.env) as project:
+            fill(project)
+        if lost.endswith("-wal"):
+            os.kill(server.pid, signal.SIGKILL)
+    file = tmp_path / "local" / lost
+    file.rename(tmp_path / lost)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"hopsworks\.sqlite is missing or empty"):
+            hopsworks_local.start(tmp_path)
+    (tmp_path / lost).rename(file)
+    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
+        assert len(project.get_feature_store().get_feature_group("g", 1).read()) == 1
+
+
+def test_a_staged_file_that_vanishes_stops_no_start(tmp_path: Path) -> None:
+    hopsworks_local.start(tmp_path).stop()
+    (tmp_path / "local" / "staging" / "gone").symlink_to("nowhere")
+    hopsworks_local.start(tmp_path).stop()
+
+
 def test_a_folder_of_another_version_says_so(tmp_path: Path) -> None:
     hopsworks_local.start(tmp_path).stop()
     with sqlite3.connect(tmp_path / "local" / "hopsworks.sqlite") as db:
@@ -198,7 +301,26 @@ def test_a_damaged_table_is_named(tmp_path: Path, logged_in: Any, damage: str) -
             file.write_bytes(b"{ no")
         with pytest.raises(FeatureStoreException, match="broken_1"):
             group.read()
+        with pytest.raises(RestAPIError, match="broken_1") as caught:
+            group.compute_statistics()
+        assert caught.value.error_code == 270009
         assert len(fill(project, "whole").read()) == 1, "the rest still works"
+
+
+def test_a_client_that_stops_reading_is_no_failure(
+    tmp_path: Path, logged_in: Any, capfd: Any
+) -> None:
+    many = pd.DataFrame({"id": range(300_000), "x": 0.5})
+    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
+        group = fill(project)
+        group.insert(many)
+        capfd.readouterr()
+        with group.select_all().read_batches() as batches:
+            next(iter(batches))
+        assert len(group.read()) == len(many), "the server goes on"
+    said = capfd.readouterr().err
+    assert "Traceback" not in said
+    assert "No data found" not in said
 
 
 def test_damage_at_run_time_is_an_error_not_a_crash(tmp_path: Path, logged_in: Any) -> None:
