@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import hashlib
 import os
 import re
 import shutil
 import threading
+import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISDIR, S_ISLNK
 from typing import Any
 
 from .protocol import ApiError, Reply, Request, http_error, illegal, route, unsupported
+from .state import discard
 
 MAX_CHUNKS = 10_000
 MAX_LISTING = 10_000
+QUIET_SECONDS = 10
 _TOP_LEVEL = re.compile(r"(?!.*__)(?!.*\.$)[-_a-zA-Z0-9.]{2,88}")
 _RESERVED = ("Projects", "download", "upload", "tags")
-_joining = threading.Lock()
+_chunks = threading.Lock()  # held by whoever changes what is staged of uploads
 
 
 def resolve(app: Any, path: str) -> Path:
@@ -58,15 +64,26 @@ def existing(request: Request, path: str) -> Path:
     place = resolve(request.app, path)
     _dataset(request.app, place)
     if not place.exists():
-        # The client asks whether a file exists before it uploads it: the moment to forget chunks
-        # that an earlier, interrupted upload of that file left behind.
-        shutil.rmtree(_staged(request.app, place), ignore_errors=True)
-        raise ApiError(110018, f"There is no file or folder {path!r}.")
+        _asked(request.app, place)
+        raise _missing(path)
     return place
 
 
-def _inode(app: Any, place: Path) -> dict[str, Any]:
-    stat = place.stat()
+def _missing(path: str) -> ApiError:
+    return ApiError(110018, f"There is no file or folder {path!r}.")
+
+
+def listing(folder: Path) -> list[tuple[Path, os.stat_result]]:
+    """What is in a folder, without links and what is removed while we look."""
+    found = []
+    for place in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append((place, place.lstat()))
+    return [(place, stat) for place, stat in found if not S_ISLNK(stat.st_mode)]
+
+
+def _inode(app: Any, place: Path, stat: os.stat_result) -> dict[str, Any]:
+    folder = S_ISDIR(stat.st_mode)
     relative = place.relative_to(app.folder.files).as_posix()
     top = "/" not in relative
     return {
@@ -78,8 +95,8 @@ def _inode(app: Any, place: Path) -> dict[str, Any]:
             "id": stat.st_ino,
             "name": place.name,
             "path": f"/Projects/{app.project}/{relative}",
-            "dir": place.is_dir(),
-            "size": 0 if place.is_dir() else stat.st_size,
+            "dir": folder,
+            "size": 0 if folder else stat.st_size,
             "owner": app.user["username"],
             "permission": "rwxrwx---",
             "modificationTime": int(stat.st_mtime * 1000),
@@ -93,24 +110,27 @@ def _inode(app: Any, place: Path) -> dict[str, Any]:
 def get(request: Request, path: str = "") -> Any:
     """`exists`, `get` and, with action=listing, `list`."""
     place = existing(request, path)
-    if (request.arg("action") or "stat").lower() != "listing":
-        return _inode(request.app, place) if place != request.app.folder.files else {}
-    if not place.is_dir():
-        raise ApiError(110039, f"{path!r} is not a folder.")
-    found = [p for p in place.iterdir() if not p.is_symlink()]
+    try:
+        if (request.arg("action") or "stat").lower() != "listing":
+            stat = place.stat()
+            return _inode(request.app, place, stat) if place != request.app.folder.files else {}
+        if not place.is_dir():
+            raise ApiError(110039, f"{path!r} is not a folder.")
+        found = listing(place)
+    except FileNotFoundError:  # removed since it was found
+        raise _missing(path) from None
     key, _, direction = (request.arg("sort_by") or "ID:asc").partition(":")
     by_name = key.upper() == "NAME"
     found.sort(
-        key=lambda p: (p.name.lower(), p.name) if by_name else (p.stat().st_ctime_ns, p.name)
+        key=lambda f: (f[0].name.lower() if by_name else f[1].st_ctime_ns, f[0].name),
+        reverse=direction.lower() == "desc",
     )
-    if direction.lower() == "desc":
-        found.reverse()
     offset = max(request.number("offset", 0) or 0, 0)
     limit = request.number("limit", MAX_LISTING) or MAX_LISTING
     if limit < 0:
         raise illegal("The limit must not be negative.")
     page = found[offset : offset + min(limit, MAX_LISTING)]
-    return {"count": len(found), "items": [_inode(request.app, p) for p in page]}
+    return {"count": len(found), "items": [_inode(request.app, p, s) for p, s in page]}
 
 
 @route("POST", "dataset/{path}")
@@ -142,7 +162,7 @@ def _create(request: Request, path: str) -> Reply:
     except FileExistsError:
         code = 110012 if top_level else 110047
         raise ApiError(code, f"{path!r} already exists.") from None
-    return Reply(201, _inode(app, place))
+    return Reply(201, _inode(app, place, place.stat()))
 
 
 def _transfer(request: Request, path: str, action: str) -> Reply:
@@ -156,13 +176,19 @@ def _transfer(request: Request, path: str, action: str) -> Reply:
         raise ApiError(110012, f"{target_path!r} already exists.")
     if not target.parent.is_dir() or source in target.parents:
         raise illegal(f"The folder of {target_path!r} does not exist, or is inside its source.")
-    if action == "move":
-        os.rename(source, target)
-        return Reply(204)
-    # Copied aside first: a kill leaves no half copy under the target's name.
-    aside = request.app.folder.staging / uuid.uuid4().hex
-    shutil.copytree(source, aside) if source.is_dir() else shutil.copyfile(source, aside)
-    os.rename(aside, target)
+    try:
+        if action == "move":
+            os.rename(source, target)
+            return Reply(204)
+        # Copied aside first: a kill leaves no half copy under the target's name.
+        with _aside(request.app) as copy:
+            if source.is_dir():
+                shutil.copytree(source, copy, symlinks=True)
+            else:
+                shutil.copyfile(source, copy)
+            os.rename(copy, target)
+    except FileNotFoundError:  # removed since it was found
+        raise _missing(path) from None
     return Reply(204)
 
 
@@ -175,11 +201,11 @@ def remove(request: Request, path: str) -> Reply:
     _dataset(app, place)
     if place == app.folder.files:
         raise ApiError(110011, "The project itself cannot be removed.")
+    with _chunks:
+        shutil.rmtree(_staged(app, place), ignore_errors=True)
     # Renamed first, so that it is gone at once and wholly, whatever is killed.
-    aside = app.folder.staging / uuid.uuid4().hex
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(place, aside)
-        shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+    with _aside(app) as gone, contextlib.suppress(FileNotFoundError):
+        os.rename(place, gone)
     return Reply(204)
 
 
@@ -189,7 +215,10 @@ def download(request: Request, path: str) -> Reply:
     place = existing(request, path)
     if not place.is_file():
         raise ApiError(110038, f"{path!r} is a folder.")
-    stream = place.open("rb")
+    try:
+        stream = place.open("rb")
+    except FileNotFoundError:  # removed since it was found
+        raise _missing(path) from None
     size = os.fstat(stream.fileno()).st_size
     return Reply(200, stream=stream, size=size, content_type="application/octet-stream")
 
@@ -246,27 +275,66 @@ def upload(request: Request, path: str) -> Any:
     target = resolve(app, f"{path}/{name}")
     if target.exists():
         raise ApiError(110012, f"{path}/{name} already exists.")
-    whole = app.folder.staging / uuid.uuid4().hex
-    whole.write_bytes(content)
-    if total == 1:
-        _publish(whole, target, size)
-        return None
-    staged = _staged(app, target) / f"{size}-{total}"
-    staged.mkdir(parents=True, exist_ok=True)
-    os.replace(whole, staged / f"{chunk}.part")
-    chunks = [staged / f"{i}.part" for i in range(1, total + 1)]
-    with _joining:
-        if all(c.exists() for c in chunks):
-            try:
-                _join(chunks, whole)
-                _publish(whole, target, size)
-            finally:
-                shutil.rmtree(staged.parent, ignore_errors=True)
+    with _aside(app) as whole:
+        whole.write_bytes(content)
+        if total == 1:
+            _publish(whole, target, size)
+            return None
+        staged = _staged(app, target) / f"{size}-{total}"
+        with _chunks:
+            if target.exists():  # joined meanwhile from a chunk of this number that came before
+                raise ApiError(110012, f"{path}/{name} already exists.")
+            staged.mkdir(parents=True, exist_ok=True)
+            part = staged / f"{chunk}.part"
+            if part.exists() and not filecmp.cmp(part, whole, shallow=False):
+                _forget_older(staged)
+            os.replace(whole, part)
+            chunks = [staged / f"{i}.part" for i in range(1, total + 1)]
+            if all(c.exists() for c in chunks):
+                try:
+                    _join(chunks, whole)
+                    _publish(whole, target, size)
+                finally:
+                    shutil.rmtree(staged.parent, ignore_errors=True)
     return None
+
+
+@contextlib.contextmanager
+def _aside(app: Any) -> Iterator[Path]:
+    """A new name in staging/, under which nothing is left in the end, not even of a failure."""
+    place = app.folder.staging / uuid.uuid4().hex
+    try:
+        yield place
+    finally:
+        discard(place)
 
 
 def _staged(app: Any, target: Path) -> Path:
     return app.folder.staging / hashlib.sha256(os.fsencode(target)).hexdigest()
+
+
+def _asked(app: Any, target: Path) -> None:
+    """Forget the chunks of an interrupted upload. The client asks whether a file exists before it
+    uploads it; but another program may ask while chunks come in, so they must have been quiet."""
+    staged = _staged(app, target)
+    if not staged.is_dir():
+        return
+    with _chunks, contextlib.suppress(FileNotFoundError):  # another server may join them
+        newest = max((p.stat().st_mtime for p in staged.glob("*/*.part")), default=0)
+        if newest < time.time() - QUIET_SECONDS:
+            shutil.rmtree(staged, ignore_errors=True)
+        else:
+            (staged / "asked").touch()
+
+
+def _forget_older(staged: Path) -> None:
+    """A chunk came again with other bytes: what came before the client last asked for the file is
+    of an earlier upload, interrupted a moment ago."""
+    with contextlib.suppress(FileNotFoundError):
+        asked = (staged.parent / "asked").stat().st_mtime_ns
+        for part in staged.glob("*.part"):
+            if part.stat().st_mtime_ns < asked:
+                part.unlink()
 
 
 def _join(chunks: list[Path], whole: Path) -> None:
@@ -288,5 +356,3 @@ def _publish(whole: Path, target: Path, size: int) -> None:
         raise ApiError(110012, f"{target.name} already exists.") from None
     except FileNotFoundError:
         raise ApiError(110018, f"The folder of {target.name} is gone.") from None
-    finally:
-        whole.unlink()

@@ -91,6 +91,8 @@ def dispatch(request: Request, cookie: str) -> Reply:
         return _dispatch(request, cookie)
     except ApiError as e:
         return _page(f"{e.status}", e.message, status=e.status)
+    except FileNotFoundError:  # removed while the page was made
+        return _page("404", "There is no such file or folder any more.", status=404)
 
 
 def _dispatch(request: Request, cookie: str) -> Reply:
@@ -162,7 +164,7 @@ def _group(request: Request, group: Entity) -> Reply:
         total = _rows(request, "SELECT count(*) AS n FROM g0", group)[1][0][0]
         data = _table(*_rows(request, "SELECT * FROM g0 LIMIT 10", group))
         commits = groups.history(app, group)
-    except queries.NoData as e:
+    except groups.NoData as e:
         total, data, commits = "no", Markup(f"<p>{escape(str(e))}</p>"), []
     numbers = ("rowsInserted", "rowsUpdated", "rowsDeleted")
     features = [
@@ -249,10 +251,9 @@ def _files(request: Request, path: str) -> Reply:
     """A folder as a list; a picture as itself; any other file as a download."""
     place = files.existing(request, path)
     if place.is_dir():
-        inside = sorted(p for p in place.iterdir() if not p.is_symlink())
         rows = [
-            (_file_link(request.app, p, place), "" if p.is_dir() else p.stat().st_size)
-            for p in inside
+            (_file_link(request.app, p, place), "" if p.is_dir() else stat.st_size)
+            for p, stat in sorted(files.listing(place))
         ]
         return _page(path or "Files", _table(("name", "bytes"), rows))
     reply = files.download(request, path)
