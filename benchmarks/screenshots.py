@@ -19,7 +19,7 @@ from benchmarks.apps import SHOWS, browser, running, wait_for
 
 IMAGES = common.ROOT / "docs" / "images"
 KINDS = {
-    "desktop": {"viewport": {"width": 1200, "height": 900}},
+    "desktop": {"viewport": {"width": 1000, "height": 854}, "device_scale_factor": 2},
     "phone": {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2},
     "dark": {"viewport": {"width": 1200, "height": 900}, "color_scheme": "dark"},
 }

@@ -31,7 +31,7 @@ def head(state, now):
     else:
         said += banner("There is no daily wine yet: daily.py makes the first.", bad=False)
     return f"""<h1>How well are the daily wines predicted?</h1><p class="soft">One generated wine a day, and
-what the served model said of it when it was new. <span class="as-of">As of {moment(state.as_of)}.</span></p>
+what the served model said of it when it was new. <span class="as-of">As of <span class="id">{moment(state.as_of)}</span>.</span></p>
 {said}"""
 
 
