@@ -1,4 +1,4 @@
-"""A browser, a local Hopsworks after a real pipeline run, and both apps, running, on it."""
+"""A browser, a local Hopsworks after a real pipeline run, and an app, running, on it."""
 
 import datetime
 import importlib.util
@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,11 +23,12 @@ from filelock import FileLock
 from playwright.sync_api import expect, sync_playwright
 
 import hopsworks_local
+from tests.processes import REPOSITORY, today
+from tests.servers import port_of, reserved
 from wine import model
 from wine.generator import generate
 
-TODAY = datetime.datetime.now(datetime.UTC).date()
-APPS = Path(__file__).parents[2] / "apps"
+APPS = REPOSITORY / "apps"
 START_SECONDS = 60
 PHONE = {"width": 390, "height": 844}
 expect.set_options(timeout=15_000)  # other tests may keep the machine busy
@@ -79,14 +79,13 @@ def start_app(empty_pipeline, tmp_path_factory):
     that, or any folder with an app.py. Variables are added to those of the machine; REFRESH_SECONDS
     is 2 unless given. Each app keeps its files in a folder of its own.
     """
-    started = []
+    started, places = [], []
 
     def start(name, **variables):
         folder = tmp_path_factory.mktemp(Path(name).name)
         shutil.copytree(empty_pipeline.root / "apps" / name, folder / "app")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        places.append(reserved())
+        port = port_of(places[-1])
         env = {k: v for k, v in empty_pipeline.env.items() if not k.startswith("GRADIO_")}
         env |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "files")}
         env |= {"REFRESH_SECONDS": "2", "PYTHONUNBUFFERED": "1"} | variables
@@ -107,6 +106,8 @@ def start_app(empty_pipeline, tmp_path_factory):
     yield start
     for app in started:
         app.stop()
+    for place in places:
+        place.close()
 
 
 @pytest.fixture(scope="session")
@@ -117,28 +118,15 @@ def wine_store(pipeline_root, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def hopsworks(wine_store):
-    """The local Hopsworks that both apps read: a hopsworks_local.Server of ``wine_store``."""
+    """The local Hopsworks that the apps read: a hopsworks_local.Server of ``wine_store``."""
     with hopsworks_local.start(wine_store.store, "wine") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def apps(start_app, hopsworks):
-    """Both apps on the local Hopsworks, as a dict of App by name, answering."""
-    started = {name: start_app(name, **hopsworks.env) for name in ("predictor", "monitor")}
-    return {name: app.wait() for name, app in started.items()}
-
-
-@pytest.fixture(scope="session")
-def predictor(apps):
-    """The running predictor, an App."""
-    return apps["predictor"]
-
-
-@pytest.fixture(scope="session")
-def monitor(apps):
-    """The running monitor, an App."""
-    return apps["monitor"]
+def predictor(start_app, hopsworks):
+    """The predictor on the local Hopsworks, an App, answering."""
+    return start_app("predictor", **hopsworks.env).wait()
 
 
 @pytest.fixture(scope="session")
@@ -203,7 +191,7 @@ def model_folder(pipeline):
 
 def day(back):
     """The date so many days ago, in UTC as all dates are."""
-    return TODAY - datetime.timedelta(days=back)
+    return today() - datetime.timedelta(days=back)
 
 
 def daily(days, wines):

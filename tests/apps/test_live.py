@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-import hopsworks_local
 from tests.apps.conftest import APPS
+from tests.servers import port_of, reserved
 
 TELL = """
 import live
@@ -28,26 +28,14 @@ print(reading.now().trouble)
 """
 
 
-@pytest.fixture(scope="module")
-def server(empty_pipeline, tmp_path_factory):
-    """A local Hopsworks with nothing in it."""
-    with hopsworks_local.start(tmp_path_factory.mktemp("empty"), "wine") as running:
-        yield running
-
-
 @pytest.mark.parametrize("file", ["live.py", "look.py"])
 def test_both_apps_hold_the_same_file(file):
     assert (APPS / "monitor" / file).read_bytes() == (APPS / "predictor" / file).read_bytes()
 
 
-def test_every_way_not_to_connect_is_told_in_a_sentence(empty_pipeline, server):
+def test_every_way_not_to_connect_is_told_in_a_sentence(empty_pipeline, empty_server):
     """Each is a process of its own, all at once: the client is imported in every one of them."""
-    with socket.socket() as free, socket.socket() as silent:
-        free.bind(("127.0.0.1", 0))
-        unused = free.getsockname()[1]
-        free.close()
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
+    with reserved() as unused, socket.create_server(("127.0.0.1", 0)) as silent:
         cases = [
             ({}, TELL, "connected to wine"),
             ({"HOPSWORKS_API_KEY": ""}, TELL, "HOPSWORKS_API_KEY is not set."),
@@ -56,10 +44,10 @@ def test_every_way_not_to_connect_is_told_in_a_sentence(empty_pipeline, server):
                 TELL,
                 "127.0.0.1 refused the API key: check HOPSWORKS_API_KEY and its scopes.",
             ),
-            ({"HOPSWORKS_PORT": str(unused)}, TELL, "127.0.0.1 cannot be reached."),
+            ({"HOPSWORKS_PORT": str(port_of(unused))}, TELL, "127.0.0.1 cannot be reached."),
             ({"HOPSWORKS_PROJECT": "beer"}, TELL, "127.0.0.1 has no project beer for this key: check HOPSWORKS_PROJECT."),
             (
-                {"HOPSWORKS_PORT": str(silent.getsockname()[1])},
+                {"HOPSWORKS_PORT": str(port_of(silent))},
                 WAIT,
                 "127.0.0.1 has not answered for 1 seconds.",
             ),
@@ -68,7 +56,7 @@ def test_every_way_not_to_connect_is_told_in_a_sentence(empty_pipeline, server):
             subprocess.Popen(
                 [sys.executable, "-c", program],
                 cwd=APPS / "monitor",
-                env=empty_pipeline.env | server.env | variables,
+                env=empty_pipeline.env | empty_server.env | variables,
                 stdout=subprocess.PIPE,
                 text=True,
             )
@@ -82,12 +70,12 @@ def test_every_way_not_to_connect_is_told_in_a_sentence(empty_pipeline, server):
     assert told == [said for _, _, said in cases]
 
 
-def test_an_ended_app_leaves_no_certificate_behind(start_app, server, tmp_path):
+def test_an_ended_app_leaves_no_certificate_behind(start_app, empty_server, tmp_path):
     """Spaces are stopped by SIGTERM. The certificates' folder holds the key to all data."""
     started = {}
     for name in ("monitor", "predictor"):
         (tmp_path / name).mkdir()
-        started[name] = start_app(name, TMPDIR=str(tmp_path / name), **server.env)
+        started[name] = start_app(name, TMPDIR=str(tmp_path / name), **empty_server.env)
     for name, app in started.items():
         app.wait()
         until = time.monotonic() + 30

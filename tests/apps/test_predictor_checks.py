@@ -2,13 +2,15 @@
 
 import shutil
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.apps.conftest import APPS, load, model_folder
+from tests.apps.conftest import load, model_folder
+from tests.bomb import Bomb
 from wine import model
 from wine.columns import BY_NAME, FEATURES, NAMES, TYPES
 
@@ -28,20 +30,30 @@ anything = st.one_of(
 )  # fmt: skip
 
 
+possible = st.fixed_dictionaries(
+    {name: st.floats(column.low, column.high) for name, column in BY_NAME.items()}
+    | {"type": st.sampled_from(TYPES)}
+)
+up_to_two = st.dictionaries(st.sampled_from(FEATURES), anything, max_size=2)
+
+
 # the first text of a machine's life takes seconds: Hypothesis tabulates Unicode then
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(raw=st.fixed_dictionaries({}, optional=dict.fromkeys(FEATURES, anything)))
-def test_whatever_is_given_is_a_wine_within_the_possible_or_told_by_field(raw):
-    wine, problems, notes = checks.check(raw, COLUMNS, TYPES)
-    assert (wine is None) == bool(problems)
+@given(wine=possible, spoilt=up_to_two)
+def test_whatever_is_given_is_a_wine_within_the_possible_or_told_by_field(wine, spoilt):
+    most = wine["total_sulfur_dioxide"]
+    wine["free_sulfur_dioxide"] = min(wine["free_sulfur_dioxide"], most)
+    checked, problems, notes = checks.check(wine | spoilt, COLUMNS, TYPES)
+    assert (checked is None) == bool(problems)
+    assert spoilt or checked == wine
     for name, text in (problems | notes).items():
         assert text.startswith(BY_NAME[name].label if name in BY_NAME else "Type")
-    if wine:
-        assert list(wine) == list(FEATURES)
-        assert wine["type"] in TYPES
+    if checked:
+        assert list(checked) == list(FEATURES)
+        assert checked["type"] in TYPES
         for name, column in BY_NAME.items():
-            assert column.low <= wine[name] <= column.high
-        assert wine["free_sulfur_dioxide"] <= wine["total_sulfur_dioxide"]
+            assert column.low <= checked[name] <= column.high
+        assert checked["free_sulfur_dioxide"] <= checked["total_sulfur_dioxide"]
 
 
 @given(number=st.floats(0, 20).map(lambda x: round(x, 3)))
@@ -108,6 +120,9 @@ def test_an_altered_file_is_not_loaded(pipeline_root, tmp_path, file):
         load("predictor", "served").Served(folder, 1, None)
 
 
-@pytest.mark.parametrize("file", ["live.py", "look.py"])
-def test_what_both_apps_share_is_the_same_in_both(file):
-    assert (APPS / "predictor" / file).read_bytes() == (APPS / "monitor" / file).read_bytes()
+def test_an_exchanged_model_is_refused_before_it_is_unpickled(pipeline_root, tmp_path):
+    folder = shutil.copytree(model_folder(pipeline_root), tmp_path / "model")
+    joblib.dump(Bomb(tmp_path / "unpickled"), folder / "model.joblib")
+    with pytest.raises(ValueError, match=r"model\.joblib is not the file that was registered"):
+        load("predictor", "served").Served(folder, 1, None)
+    assert not (tmp_path / "unpickled").exists()
