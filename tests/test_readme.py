@@ -1,20 +1,21 @@
 """What the README claims: its figures are the result files', its commands run, its links lead on."""
 
 import json
+import os
 import re
-import socket
+import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 import requests
 
 from benchmarks.readme import PLACE, filled
+from tests.processes import REPOSITORY
+from tests.servers import port_of, reserved
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-RESULTS = ROOT / "benchmarks" / "results"
+README = (REPOSITORY / "README.md").read_text()
+RESULTS = REPOSITORY / "benchmarks" / "results"
 
 
 def result(name):
@@ -91,16 +92,19 @@ def test_every_other_figure_is_a_result_files_or_no_measurement():
 def test_every_link_into_the_repository_leads_to_a_file():
     targets = re.findall(r"\]\(([^)#:]+)\)", README) + re.findall(r'src="([^"]+)"', README)
     assert len(targets) > 15
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+    assert [target for target in targets if not (REPOSITORY / target).exists()] == []
 
 
 RUN_BY = {  # commands of the README's blocks, and the test that runs each
     "make pipeline": "tests/conftest.py: pipeline_root",
     "make apps": "tests/test_readme.py: test_make_apps_opens_both_apps",
-    ".venv/bin/python model_finder.py": "tests/test_model_finder.py",
-    ".venv/bin/python daily.py": "tests/test_pipeline.py",
-    ".venv/bin/python inference.py": "tests/test_pipeline.py",
-    ".venv/bin/python -m hopsworks_local serve": "tests/hopsworks_local/test_server.py",
+    ".venv/bin/python model_finder.py": "tests/test_model_finder.py: "
+    "test_a_run_that_is_stopped_leaves_valid_results_and_the_next_goes_on",
+    ".venv/bin/python daily.py": "tests/test_pipeline.py: test_days_that_were_missed_are_filled",
+    ".venv/bin/python inference.py": "tests/test_pipeline.py: "
+    "test_running_daily_and_inference_again_adds_nothing",
+    ".venv/bin/python -m hopsworks_local serve": "tests/hopsworks_local/test_server.py: "
+    "test_serve_keeps_its_key_in_a_private_file",
 }
 NOT_RUN = ("make bench", "make test", "jupyter lab", "dask ")  # with the reasons, in the README
 
@@ -119,11 +123,12 @@ def test_every_command_block_is_run_by_a_test_or_listed_with_the_reason():
         assert all(words.strip().lower() in reasons.lower() for words in listed)
     for known, where in RUN_BY.items():
         assert any(command.startswith(known) for command in commands), known
-        assert (ROOT / where.split(":")[0]).is_file(), where
+        file, function = where.split(": ")
+        assert f"\ndef {function}(" in (REPOSITORY / file).read_text(), where
 
 
 def test_make_names_every_target_the_readme_does():
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (REPOSITORY / "Makefile").read_text()
     targets = set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.M))
     assert targets >= {"pipeline", "test", "apps", "bench"}
     assert [target for target in targets if f"\n{target}:" not in makefile] == []
@@ -132,24 +137,28 @@ def test_make_names_every_target_the_readme_does():
 def test_every_benchmark_named_exists():
     names = re.findall(r"python -m benchmarks\.(\w+)", README)
     assert len(names) >= 5
-    assert [name for name in names if not (ROOT / "benchmarks" / f"{name}.py").is_file()] == []
+    assert [
+        name for name in names if not (REPOSITORY / "benchmarks" / f"{name}.py").is_file()
+    ] == []
 
 
 @pytest.fixture
 def make_apps(pipeline_root):
-    """``make apps`` as a process of its own, ended with its children."""
-    with pipeline_root.installed():
+    """``make apps`` at two free ports, as a group of processes that is ended as a whole."""
+    with pipeline_root.installed(), reserved() as one, reserved() as other:
         process = subprocess.Popen(
-            ["make", "apps"],
+            ["make", "apps", f"PREDICTOR_PORT={port_of(one)}", f"MONITOR_PORT={port_of(other)}"],
             cwd=pipeline_root.root,
             env=pipeline_root.env | {"GRADIO_ANALYTICS_ENABLED": "False"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        yield process
-        subprocess.run(["pkill", "-TERM", "-s", str(process.pid)], check=False)
-        process.wait(timeout=30)
+        try:
+            yield process, port_of(one), port_of(other)
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=30)
 
 
 def answers(port):
@@ -160,13 +169,17 @@ def answers(port):
 
 
 def test_make_apps_opens_both_apps(make_apps):
-    for port in (7860, 7861):
-        with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", port)), f"something listens at {port} already"
+    makefile = (REPOSITORY / "Makefile").read_text()
+    assert "PREDICTOR_PORT ?= 7860\n" in makefile
+    assert "MONITOR_PORT ?= 7861\n" in makefile
+    process, predictor, monitor = make_apps
     until = time.monotonic() + 90
-    titles = {7860: "How good is this wine?", 7861: "How well are the daily wines predicted?"}
+    titles = {
+        predictor: "How good is this wine?",
+        monitor: "How well are the daily wines predicted?",
+    }
     while titles and time.monotonic() < until:
-        assert make_apps.poll() is None, "make apps has ended"
+        assert process.poll() is None, "make apps has ended"
         titles = {port: title for port, title in titles.items() if title not in answers(port)}
         time.sleep(0.2)
     assert not titles
