@@ -49,6 +49,7 @@ with gr.Blocks(
     title="How well are the daily wines predicted?",
     analytics_enabled=False,
     delete_cache=(3600, 3600),
+    fill_width=True,  # as wide as the style sheet says
 ) as app:
     seen = gr.Textbox(visible=False)  # the digest of what this page shows
     head = html("<p>Asking Hopsworks …</p>", elem_id="head")
