@@ -7,6 +7,9 @@ from dataclasses import replace
 import pytest
 
 from wine import features, model
+from wine.balance import balance
+
+SMOTE = "extra trees + SMOTE"
 
 
 @pytest.fixture
@@ -17,16 +20,18 @@ def train(young, tmp_path):
     young = replace(young, root=root)
     for command in (
         ("daily.py",),
-        ("model_finder.py", "--quick", "--only", "dummy", "--only", "ridge"),
+        ("model_finder.py", "--quick", "--only", "dummy", "--only", "ridge", "--only", SMOTE),
     ):
         assert young.run(*command).returncode == 0
-    rows = json.loads((root / "model_finder_results/leaderboard.json").read_text())["rows"]
+    results = root / "model_finder_results"
+    rows = json.loads((results / "leaderboard.json").read_text())["rows"]
+    found = json.loads((results / "best.json").read_text())
     text = (root / "train.ipynb").read_text()
     assert text.count("include_daily = False") == 1
 
     def run(candidate, *, include_daily):
         best = next(row for row in rows if row["name"] == candidate)
-        (root / "model_finder_results/best.json").write_text(json.dumps(best))
+        (results / "best.json").write_text(json.dumps(found | best))
         asked = text.replace("include_daily = False", f"include_daily = {include_daily}")
         (root / "train.ipynb").write_text(asked)
         done = young.run(*young.notebook("train.ipynb"))
@@ -36,11 +41,16 @@ def train(young, tmp_path):
     return run
 
 
-def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(train, young, reader):
+def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(
+    train, young, wines, reader
+):
     shown = train("ridge", include_daily=False)
     assert "no model is served yet: this one will be" in shown
     assert "worse: registered, but not served" in train("dummy", include_daily=False)
-    shown = train("ridge", include_daily=True)
+    features.write(
+        reader(young).store, features.BALANCED, balance(wines[wines["split"] == "train"])
+    )
+    shown = train(SMOTE, include_daily=True)
     assert "against version 1 on 4,255 wines" in shown, "not against version 2, which nobody serves"
     assert "4,255 training wines, 1,065 locked away, 1 daily wines to train on" in shown
 
@@ -49,8 +59,9 @@ def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(train
     versions = [registry.get_model(model.NAME, version) for version in (1, 2, 3)]
     assert [one.training_metrics.get(model.APPROVED) for one in versions] == [1, None, 3]
     assert model.served(hopsworks.project).version == 3
+    balanced = 7 * wines["quality"].value_counts().max()
     assert [one.description for one in versions] == [
         "ridge, fitted on 5,320 wines",
         "dummy, fitted on 5,320 wines, worse than the version before and not served",
-        f"ridge, fitted on {5320 + len(hopsworks.read(features.DAILY)):,} wines",
+        f"{SMOTE}, fitted on {balanced + len(hopsworks.read(features.DAILY)):,} wines",
     ]
