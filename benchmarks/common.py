@@ -94,8 +94,13 @@ def machine():
 
 
 def versions(*names):
-    """The versions of installed packages by name; PackageNotFoundError for one that is not."""
-    return {name: importlib.metadata.version(name) for name in names}
+    """The versions of installed packages by name; PackageNotFoundError for one that is not.
+
+    ``xgboost`` is that of xgboost-cpu where only that is there: the same program.
+    """
+    there = {found.metadata["Name"] for found in importlib.metadata.distributions()}
+    called = {"xgboost": "xgboost" if "xgboost" in there else "xgboost-cpu"}
+    return {name: importlib.metadata.version(called.get(name, name)) for name in names}
 
 
 def server_and_client():
