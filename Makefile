@@ -50,7 +50,7 @@ MONITOR_PORT ?= 7861
 
 apps: .venv/installed  ## open the predictor (port 7860) and the monitor (7861) on the local Hopsworks
 	@$(BIN)/python -m hopsworks_local exec --project wine -- sh -c ' \
-		trap "kill 0" INT TERM; \
+		trap "trap - INT TERM; kill 0" INT TERM; \
 		(cd apps/predictor && GRADIO_SERVER_PORT=$(PREDICTOR_PORT) exec ../../$(BIN)/python app.py) & \
 		(cd apps/monitor && GRADIO_SERVER_PORT=$(MONITOR_PORT) exec ../../$(BIN)/python app.py) & wait'
 
