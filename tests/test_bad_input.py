@@ -7,8 +7,11 @@ docs/bad-input.md, which this file generates.
 
 import concurrent.futures
 import datetime
+import json
 import re
 import shutil
+import subprocess
+import threading
 from dataclasses import dataclass, field
 
 import pytest
@@ -67,7 +70,7 @@ def variables(program, name, *values, code=2, **others):
 
 
 HERE = {"HOPSWORKS_HOST": "{host}", "HOPSWORKS_PORT": "{port}", "HOPSWORKS_API_KEY": "{key}"}
-HERE |= {"HOPSWORKS_PROJECT": "wine"}
+HERE |= {"HOPSWORKS_PROJECT": "wine", "HOPSWORKS_HOSTNAME_VERIFICATION": "false"}
 
 
 def elsewhere(name, value, code=2, names=None, **others):
@@ -101,7 +104,7 @@ CASES = [
     # the options
     *options(
         DAILY, "--date yesterday", "--date 2026-02-30", "--date 23.11.2026", "--date ",
-        "--date 0001-01-01", "--date", "--days 0", "--days 61", "--days 1.5", "--days many",
+        "--date 0001-01-01", "--date 2000-01-10 --days 11", "--date", "--days 0", "--days 61", "--days 1.5", "--days many",
         "--dry-run=yes", "--day", "today",
     ),
     Case(DAILY, ("--date", str(LATER)), names="--date", given="--date, a day to come"),
@@ -142,6 +145,9 @@ CASES = [
     elsewhere("HOPSWORKS_API_KEY", "with a space"),
     elsewhere("HOPSWORKS_API_KEY", "line.end\n"),
     elsewhere("HOPSWORKS_API_KEY", "schlüssel"),
+    elsewhere("HOPSWORKS_HOSTNAME_VERIFICATION", "true"),
+    elsewhere("HOPSWORKS_HOSTNAME_VERIFICATION", ""),
+    elsewhere("HOPSWORKS_TRUST_STORE_PATH", "{file}", HOPSWORKS_HOSTNAME_VERIFICATION="true"),
     elsewhere("HOPSWORKS_PROJECT", "elsewhere"),
     elsewhere("HOPSWORKS_PROJECT", "../up"),
     elsewhere("HOPSWORKS_PORT", "9", code=1, names="port=9", WINE_PATIENCE="0"),
@@ -157,6 +163,42 @@ CASES = [
     on_file(WHITE, "with its last byte missing", lambda p: p.write_bytes(p.read_bytes()[:-1])),
     on_file(RED, "with one grade altered", altered),
 ]  # fmt: skip
+
+
+FORKS = """
+import importlib, json, os, sys
+module = importlib.import_module(sys.argv[1])
+for line in sys.stdin:
+    arguments, variables, *files = json.loads(line)
+    child = os.fork()
+    if not child:
+        for number, file in enumerate(files, start=1):
+            os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        os.environ |= variables
+        sys.argv = [f"{sys.argv[1]}.py", *arguments]
+        module.run(module.main)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Forks:
+    """A program imported once, which takes seconds, and run in forks of that process: to refuse
+    what it was given takes none."""
+
+    def __init__(self, pipeline, root, folder, program):
+        self.lock, self.files = threading.Lock(), [folder / "stdout", folder / "stderr"]
+        command = ("-c", FORKS, program.removesuffix(".py"))
+        self.process = pipeline.start(*command, cwd=root, stdin=subprocess.PIPE)
+
+    def run(self, arguments, variables):
+        """Run the program to its end; returns the finished process."""
+        with self.lock:
+            request = json.dumps([arguments, variables, *map(str, self.files)])
+            self.process.stdin.write(f"{request}\n")
+            self.process.stdin.flush()
+            code = int(self.process.stdout.readline())
+            stdout, stderr = (file.read_text() for file in self.files)
+            return subprocess.CompletedProcess(arguments, code, stdout, stderr)
 
 
 @pytest.fixture(scope="module")
@@ -185,14 +227,25 @@ def answers(empty_pipeline, tmp_path_factory):
             before = files(root)
             given = {name: value.format(**known) for name, value in case.variables.items()}
             given = {"HOPSWORKS_LOCAL_ROOT": str(root / "store"), "WINE_PATIENCE": "5"} | given
-            done = empty_pipeline.run(
-                *case.program, *case.arguments, cwd=root, variables=given, timeout=60
-            )
+            if case in in_forks:
+                done = forks[case.program].run(case.arguments, given)
+            else:
+                done = empty_pipeline.run(
+                    *case.program, *case.arguments, cwd=root, variables=given, timeout=60
+                )
             said = done.stderr.replace(f"{root}/", "").replace(f"{folder}/", "")
             return done.returncode, done.stdout, said, files(root) ^ before
 
+        forks, in_forks = {}, []
+        for program in (FINDER, INFERENCE):
+            _, *others = (case for case in CASES if case.program == program)
+            in_forks += others  # the first one is a process of its own
+            own = tmp_path_factory.mktemp("forks")
+            forks[program] = Forks(empty_pipeline, folder / "project", own, *program)
         yield {case: pool.submit(answer, case) for case in CASES}
         pool.shutdown(cancel_futures=True)
+        for one in forks.values():
+            one.process.communicate()  # ends with its input
 
 
 def files(root):
