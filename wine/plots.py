@@ -65,8 +65,11 @@ def recent_wines(wines):
 
 
 def leaderboard(rows, chosen):
-    """QWK as served with two standard errors, best first; the chosen model in colour."""
-    rows = sorted(rows, key=lambda row: row["qwk"])
+    """QWK as served with two standard errors, best first; the chosen model in colour.
+
+    A model that always says one grade has a QWK of 0 and is left out: the others would be squeezed.
+    """
+    rows = sorted((row for row in rows if row["qwk"]), key=lambda row: row["qwk"])
     figure, axes = _figure(8, 0.32 * len(rows) + 1.2, "Quadratic weighted kappa, out of fold")
     for place, row in enumerate(rows):
         axes.errorbar(
