@@ -172,9 +172,7 @@ def test_columns_of_nothing_at_the_right_are_left_out(raw, spec):
     wider = checks.read_csv(text.replace("\n", ",, \n").encode(), spec[0])
     pd.testing.assert_frame_equal(wider, plain)
     with pytest.raises(checks.BadFile, match="Row 2 has 13 fields, the header has 12"):
-        checks.read_csv(
-            text.replace("\n", ",\n", 1).replace("red\n", "red,5\n", 1).encode(), spec[0]
-        )
+        checks.read_csv(text.replace("red\n", "red,5\n", 1).encode(), spec[0])
 
 
 def test_a_column_given_twice_is_refused(raw, spec):
