@@ -22,6 +22,25 @@ for day in pd.to_datetime({[str(day.date()) for day in MONTHS]}):
     sys.stdin.readline()
     features.write(store, features.DAILY, wine.assign(day=day, wine_id=str(day.date())))
 """
+FIRST = [f"first_{kind}_{number}" for number in range(15) for kind in ("monthly", "whole")]
+WRITES_FIRST = f"""
+import dataclasses
+import random
+import sys
+import time
+from wine import features
+from wine.connection import connect
+
+store = connect().get_feature_store()
+like = {{"monthly": features.DAILY, "whole": features.WINE}}
+wine = {{kind: features.read(store, group).tail(1) for kind, group in like.items()}}
+for name in {FIRST}:
+    kind = name.split("_")[1]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    time.sleep(0.1 * random.random())  # one finds what the other is just making
+    features.write(store, dataclasses.replace(like[kind], name=name), wine[kind])
+"""
 
 
 def test_one_more_wine_meets_the_rows_of_its_month_alone(pipeline_root, reader, train, tmp_path):
@@ -43,10 +62,26 @@ def test_one_more_wine_meets_the_rows_of_its_month_alone(pipeline_root, reader, 
     pd.testing.assert_frame_equal(kept[made.columns], made, check_dtype=False)
 
 
+def test_two_first_runs_at_once_leave_one_row(pipeline_root, reader, tmp_path):
+    pipeline = pipeline_root.copy(tmp_path / "copy")
+    abreast(pipeline, WRITES_FIRST, len(FIRST))
+    store = reader(pipeline).store
+    rows = {name: len(store.get_feature_group(name, 1).read()) for name in FIRST}
+    assert rows == dict.fromkeys(FIRST, 1)
+
+
 def test_two_runs_that_begin_a_month_at_once_leave_one_row(pipeline_root, reader, tmp_path):
     pipeline = pipeline_root.copy(tmp_path / "copy")
-    runs = [pipeline.start("-c", BEGINS_MONTHS, stdin=subprocess.PIPE) for _ in range(2)]
-    for _ in MONTHS:
+    abreast(pipeline, BEGINS_MONTHS, len(MONTHS))
+    stored = reader(pipeline).read(features.DAILY)["wine_id"].tolist()
+    assert stored[: len(MONTHS)] == [str(day.date()) for day in MONTHS]
+    assert len(stored) == len(MONTHS) + 1
+
+
+def abreast(pipeline, program, steps):
+    """Run a program twice at once; each of its steps begins in both at the same moment."""
+    runs = [pipeline.start("-c", program, stdin=subprocess.PIPE) for _ in range(2)]
+    for _ in range(steps):
         for run in runs:
             assert "ready\n" in iter(run.stdout.readline, ""), run.stderr.read()
         for run in runs:
@@ -55,6 +90,3 @@ def test_two_runs_that_begin_a_month_at_once_leave_one_row(pipeline_root, reader
     for run in runs:
         _, stderr = run.communicate(timeout=60)
         assert (run.returncode, stderr) == (0, "")
-    stored = reader(pipeline).read(features.DAILY)["wine_id"].tolist()
-    assert stored[: len(MONTHS)] == [str(day.date()) for day in MONTHS]
-    assert len(stored) == len(MONTHS) + 1

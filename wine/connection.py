@@ -122,7 +122,7 @@ def is_passing(error):
     """True when the same call may succeed a little later: no answer, overload, or a collision."""
     import pyarrow.flight
     import requests
-    from deltalake.exceptions import CommitFailedError
+    from deltalake.exceptions import CommitFailedError, DeltaError
     from hopsworks.client.exceptions import RestAPIError
 
     while error is not None:
@@ -137,6 +137,8 @@ def is_passing(error):
             | pyarrow.flight.FlightTimedOutError,
         ):
             return True
+        if isinstance(error, DeltaError) and "already exists" in str(error):
+            return True  # another run made the table in between
         if isinstance(error, RestAPIError):
             status = error.response.status_code
             overtaken = getattr(error, "error_code", None) in OVERTAKEN

@@ -108,6 +108,12 @@ def write(store, group, frame):
         )
         if feature_group.id is not None:  # it was there before
             _check_columns(feature_group, group, set(frame))
+        if not streams() and not (feature_group.id and feature_group.commit_details(limit=1)):
+            # Two first writes at once would both succeed, and double every row. Two that make the
+            # table empty do no harm, and rows that follow are compared with what is there.
+            text = [name for name, kind in group.columns.items() if kind == "string"]
+            nothing = frame.head(0).astype(dict.fromkeys(text, "string"))
+            feature_group.insert(nothing, validation_options={"schema_validation": False})
         # waits for the cluster's job when streaming; without it, the rows are there at once
         feature_group.insert(frame, write_options=options, wait=True)
         return feature_group
