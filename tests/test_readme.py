@@ -105,6 +105,23 @@ def test_every_other_figure_is_a_result_files_or_no_measurement():
     assert re.findall(r".{0,30}\d[\d.,]*.{0,20}", text) == []
 
 
+def test_the_local_hopsworks_page_says_what_was_measured():
+    page = re.sub(r"\s+", " ", (REPOSITORY / "hopsworks_local/README.md").read_text())
+    speed, faults = result("hopsworks_local"), result("hopsworks_local_faults")
+    peak = speed["server_peak_mb"]
+    assert faults["failures"] == result("hopsworks_local_fuzz")["failures"] == []
+    for claim in (
+        f"inserted in {speed['rows']['1000000']['insert']['ratio']:.1f} times that floor",
+        f"ready in {speed['process']['server start']:.1f} s",
+        f"takes {peak['at start, before 1000000 rows']:.0f} MB",
+        f"at most {peak['1000000 rows']:.0f} MB while it streams a million rows",
+        f"{faults['kills']} times `kill -9`",
+        f"{faults['checks']:,} checks of what was acknowledged",
+        f"{result('hopsworks_local_fuzz')['inputs']:,} altered REST and Flight requests",
+    ):
+        assert claim in page, claim
+
+
 def test_every_link_into_the_repository_leads_to_a_file():
     targets = re.findall(r"\]\(([^)#:]+)\)", README) + re.findall(r'src="([^"]+)"', README)
     assert len(targets) > 15
