@@ -38,6 +38,8 @@ def expected_grade(model, wines):
 
 def expected_in_batches(model, wines, *, rows=1024, threads=2):
     """``expected_grade`` of any number of wines in bounded memory, on ``threads`` threads."""
+    if 0 < len(wines) <= rows:
+        return expected_grade(model, wines)  # threads would take longer than the model does
     parts = [wines.iloc[start : start + rows] for start in range(0, len(wines), rows)]
     done = joblib.Parallel(threads, prefer="threads", return_as="generator")(
         joblib.delayed(expected_grade)(model, part) for part in parts
