@@ -35,8 +35,7 @@ def claims():
     best, pipeline = result("beyond")["best"], result("pipeline")
     faults, fuzz = result("hopsworks_local_faults"), result("hopsworks_local_fuzz")
     (original,) = (row for row in result("search")["searches"] if row["own_score"])
-    models = [model["minus_our_pick"]["qwk"] for model in result("beyond")["models"]
-              if "minus_our_pick" in model and model["minus_our_pick"]]  # fmt: skip
+    models = [model["minus_our_pick"]["qwk"] for model in result("beyond")["models"]]
     more = max(models, key=lambda minus: minus["difference"])
     (pick,) = (row for row in result("side_by_side")["systems"] if row["system"] == "our pick")
     rare = sum(data["grades"][grade] for grade in "3489") / data["distinct"]
