@@ -9,10 +9,12 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
+from wine import evaluation, model
 from wine.balance import balance
 from wine.candidates import BY_NAME, encode
 from wine.columns import FEATURES, GRADES
 from wine.decoding import decode, learn_cuts, learn_set_level, prediction_sets
+from wine.errors import WineError
 from wine.evaluation import (
     compare,
     evaluate,
@@ -221,3 +223,16 @@ def test_a_daily_wine_is_trained_on_only_where_its_source_is(train, fold_numbers
 def test_no_daily_wines_change_nothing(train, fold_numbers, expected, daily):
     added = out_of_fold(ridge, train, fold_numbers[:1], jobs=1, daily=daily.head(0))
     assert np.allclose(added, expected[:1])
+
+
+def test_only_a_registry_without_an_approved_version_means_that_none_is_served(monkeypatch, train):
+    def ends_with(error):
+        def served(project):
+            raise error
+
+        monkeypatch.setattr(model, "served", served)
+        return evaluation.compare_with_served(None, train[["wine_id"]], train)
+
+    assert ends_with(model.NothingServed("run train.ipynb first")) is None
+    with pytest.raises(WineError, match="trouble"):  # an outage must not approve a model
+        ends_with(WineError("trouble with Hopsworks did not pass"))

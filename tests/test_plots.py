@@ -84,6 +84,17 @@ def test_the_leaderboard_has_the_best_on_top_and_the_chosen_one_in_colour(drawn)
     assert colours == ["#9a9a9a", plots.COLOURS["red"], "#9a9a9a"]
 
 
+def test_the_leaderboard_leaves_out_a_model_that_always_says_one_grade(drawn):
+    axes = drawn(plots.leaderboard([row("dummy", 0.0), row("good", 0.6)], "good"))
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["good"]
+
+
+def test_the_rows_of_a_confusion_matrix_are_named_as_asked(drawn):
+    counts = np.eye(7, dtype=int)
+    assert drawn(plots.confusion_matrix(counts)).get_ylabel() == "true grade"
+    assert drawn(plots.confusion_matrix(counts, rows="label")).get_ylabel() == "label"
+
+
 def test_a_leaderboard_of_one_and_of_none_can_be_drawn(drawn):
     drawn(plots.leaderboard([row("alone", 0.0)], "alone"))
     drawn(plots.leaderboard([], None))
