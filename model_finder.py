@@ -87,9 +87,10 @@ def main(quick, only, budget, jobs, resume, scheduler, as_original):
     rows = [judge(candidate, fits[candidate.name], truth, fold_numbers)
             for candidate in candidates if candidate.name in fits]  # fmt: skip
     rows += averages(rows, truth, fold_numbers)
+    if stopped and not rows:
+        raise click.Abort
     if not rows:
-        no_fit = WineError("no candidate was finished: give a larger --budget")
-        raise click.Abort if stopped else no_fit
+        raise WineError("no candidate was finished: give a larger --budget")
 
     results = {
         "protocol": PROTOCOL.format(
@@ -99,7 +100,7 @@ def main(quick, only, budget, jobs, resume, scheduler, as_original):
         "unfinished": [c.name for c in candidates if c.name not in fits],
         "seconds": round(time.monotonic() - started, 1),
     }
-    # a budget was asked for, Ctrl-C was not: only then nothing says what to train
+    # a budget asks for an answer; Ctrl-C may have come before enough was compared for one
     best = None if stopped else pick(rows)
     write(results, rows, best)
     show(rows, best)

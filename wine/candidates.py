@@ -45,8 +45,8 @@ class Candidate:
 
     ``complexity`` orders ties (how many things a reader must understand); ``balanced`` says
     that SMOTE runs inside its training fold; ``servable`` that what train.ipynb registers of it
-    needs no class of this repository; ``averageable`` that its expected grade can enter an average (a regressor
-    on the wines as they are); ``members`` names the candidates it averages; ``quick`` that
+    needs no class of this repository; ``averageable`` that its expected grade can enter an
+    average (a regressor on the wines as they are); ``members`` names the candidates it averages; ``quick`` that
     ``--quick`` compares it too. ``most_wines`` is how many it can learn from at a bearable cost.
     """
 

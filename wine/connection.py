@@ -125,11 +125,11 @@ def is_passing(error):
     from deltalake.exceptions import CommitFailedError, DeltaError
     from hopsworks.client.exceptions import RestAPIError
 
-    while error is not None:
-        if isinstance(error, requests.exceptions.SSLError):
+    for link in _chain(error):
+        if isinstance(link, requests.exceptions.SSLError):
             return False
         if isinstance(
-            error,
+            link,
             requests.ConnectionError
             | requests.Timeout
             | CommitFailedError
@@ -137,13 +137,12 @@ def is_passing(error):
             | pyarrow.flight.FlightTimedOutError,
         ):
             return True
-        if isinstance(error, DeltaError) and "already exists" in str(error):
+        if isinstance(link, DeltaError) and "already exists" in str(link):
             return True  # another run made the table in between
-        if isinstance(error, RestAPIError):
-            status = error.response.status_code
-            overtaken = getattr(error, "error_code", None) in OVERTAKEN
+        if isinstance(link, RestAPIError):
+            status = link.response.status_code
+            overtaken = getattr(link, "error_code", None) in OVERTAKEN
             return overtaken or status == 429 or (status >= 500 and status != 501)
-        error = error.__cause__ or error.__context__
     return False
 
 
@@ -155,11 +154,9 @@ def refusal(error):
     from deltalake.exceptions import DeltaError
     from hopsworks.client.exceptions import FeatureStoreException, RestAPIError
 
-    link = error
-    while link is not None:
+    for link in _chain(error):
         if isinstance(link, RestAPIError) and link.response.status_code in (401, 403):
             return BadInput("Hopsworks refused the API key: check HOPSWORKS_API_KEY and its scopes")
-        link = link.__cause__ or link.__context__
     if isinstance(error, RestAPIError | FeatureStoreException | DeltaError) or (
         isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
     ):
@@ -300,14 +297,10 @@ def _explained(error, host):
     """The error of a failed login as one line a person can act on."""
     from hopsworks.client.exceptions import RestAPIError
 
-    cause = link = error
-    while cause is not None and not isinstance(cause, RestAPIError):
-        cause = cause.__cause__ or cause.__context__
-    while link is not None and not isinstance(link, ssl.SSLError):
-        link = link.__cause__ or link.__context__
     if isinstance(error, WineError):
         return error
-    if link is not None:
+    cause = next((link for link in _chain(error) if isinstance(link, RestAPIError)), None)
+    if any(isinstance(link, ssl.SSLError) for link in _chain(error)):
         return BadInput(
             f"the certificate of {host} is not trusted: if it is the cluster's own, name it in "
             "HOPSWORKS_TRUST_STORE_PATH, or set HOPSWORKS_HOSTNAME_VERIFICATION=false"
@@ -322,6 +315,13 @@ def _explained(error, host):
     return WineError(f"could not log in to {host}: {_first_line(error)}")
 
 
+def _chain(error):
+    """An error and what it came from, the outermost first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _first_line(error):
     from hopsworks.client.exceptions import RestAPIError
 
@@ -330,9 +330,8 @@ def _first_line(error):
         text = f"HTTP {error.response.status_code}, {said}"
     else:
         # the reason inside a failed connection says more than the sentences wrapped around it
-        link = error
-        while link is not None and not isinstance(getattr(link, "reason", None), Exception):
-            link = link.__cause__ or link.__context__
-        text = str(link.reason if link else error).strip()
+        reasons = (getattr(link, "reason", None) for link in _chain(error))
+        inside = next((reason for reason in reasons if isinstance(reason, Exception)), error)
+        text = str(inside).strip()
     text = re.split(r"\.* Detail: | gRPC client debug context", text)[0]  # of use to nobody here
     return f"{type(error).__name__}: {text.splitlines()[0] if text else ''}"[:200]

@@ -36,9 +36,8 @@ class Served:
                 )
         for library in (sklearn, xgboost):
             made, here = self.spec["versions"].get(library.__name__), library.__version__
-            if (
-                str(made).split(".")[:2] != here.split(".")[:2]
-            ):  # pickles are promised in these only
+            # pickles are promised to work in the same minor version only
+            if str(made).split(".")[:2] != here.split(".")[:2]:
                 raise ValueError(
                     f"version {version} was made with {library.__name__} {made} and this is {here}: "
                     "not loaded; make requirements.txt and the model agree"
