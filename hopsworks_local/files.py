@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from stat import S_ISDIR, S_ISLNK
+from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any
 
 from .protocol import ApiError, Reply, Request, http_error, illegal, route, unsupported
@@ -114,9 +114,9 @@ def get(request: Request, path: str = "") -> Any:
         if (request.arg("action") or "stat").lower() != "listing":
             stat = place.stat()
             return _inode(request.app, place, stat) if place != request.app.folder.files else {}
-        if not place.is_dir():
-            raise ApiError(110039, f"{path!r} is not a folder.")
         found = listing(place)
+    except NotADirectoryError:
+        raise ApiError(110039, f"{path!r} is not a folder.") from None
     except FileNotFoundError:  # removed since it was found
         raise _missing(path) from None
     key, _, direction = (request.arg("sort_by") or "ID:asc").partition(":")
@@ -213,9 +213,9 @@ def remove(request: Request, path: str) -> Reply:
 def download(request: Request, path: str) -> Reply:
     """`download` and `read_content`, streamed."""
     place = existing(request, path)
-    if not place.is_file():
-        raise ApiError(110038, f"{path!r} is a folder.")
     try:
+        if not S_ISREG(place.stat().st_mode):
+            raise ApiError(110038, f"{path!r} is no file.")
         stream = place.open("rb")
     except FileNotFoundError:  # removed since it was found
         raise _missing(path) from None
