@@ -21,6 +21,7 @@ import pandas as pd
 from wine import features, model, plots, summary, tally
 from wine.cli import run
 from wine.connection import connect
+from wine.decoding import probability_of
 from wine.metrics import score_counts
 
 IMAGES = "Resources/images"
@@ -108,7 +109,7 @@ def predict(project, wines):
     made = wines[["wine_id", "day", "filed", "type", "quality"]].copy()
     made["predicted"] = grades
     made["expected"] = expected.round(4)
-    made["probability"] = chances.max(axis=1).round(4)
+    made["probability"] = probability_of(grades, chances).round(4)
     made["model_version"] = registered.version
     return made
 

@@ -263,11 +263,12 @@ def averages(rows, truth, fold_numbers):
 
 
 def pick(rows):
-    """The row to train: among equals the simplest, then the fastest to predict; None without any.
+    """The row to train: among equals the simplest, then the smallest; None without any.
 
     Equal is what lies within one standard error of the difference (paired bootstrap) to the
     best, first in QWK and then, among those, in RMSE: the one-standard-error rule (Breiman et
-    al. 1984). Comparing the same wines makes the difference far surer than either figure.
+    al. 1984). Comparing the same wines makes the difference far surer than either figure. The
+    seconds decide nothing: they are another machine's, or another minute's, at the next run.
     """
     equal = [row for row in rows if row["servable"]]
     if not equal:
@@ -279,7 +280,7 @@ def pick(rows):
             row for row in equal
             if abs(row[metric] - best[metric]) <= (row["draws"] - best["draws"])[metric].std(ddof=1)
         ]  # fmt: skip
-    return min(equal, key=lambda row: (row["complexity"], row["predict_seconds"]))
+    return min(equal, key=lambda row: (row["complexity"], row["size_bytes"]))
 
 
 def search_as_original(wines, fold_numbers, budget, jobs):

@@ -172,6 +172,10 @@ def test_compare_sees_worse_better_and_equal(truth, expected, fold_numbers):
     worse = compare(truth, spoilt, served, repeats=100)
     assert worse["worse"]
     assert worse["low"] < worse["difference"] < worse["high"] < 0
+    said = [
+        score(np.tile(truth, len(grades)), grades.ravel())["qwk"] for grades in (spoilt, served)
+    ]
+    assert worse["difference"] == said[0] - said[1]
     better = compare(truth, served, spoilt, repeats=100)
     assert not better["worse"]
     assert better["difference"] > 0

@@ -132,3 +132,11 @@ def test_the_seed_decides_the_draws():
     first = bootstrap(truth, served, served, repeats=5, seed=1)
     assert first.equals(bootstrap(truth, served, served, repeats=5, seed=1))
     assert not first.equals(bootstrap(truth, served, served, repeats=5, seed=2))
+
+
+def test_a_draw_without_the_only_wine_of_a_grade_is_no_better_for_it():
+    truth = np.array([9] + 200 * [5, 6])
+    served = np.where(truth == 9, 6, truth)  # all found but the 9
+    draws = bootstrap(truth, served, served, repeats=100)
+    assert (draws["macro_f1"] < 0.67).all(), "a mean over 5, 6 and 9, of which 9 is never found"
+    assert np.allclose(draws["balanced_accuracy"], 2 / 3)

@@ -22,7 +22,7 @@ def row(name, qwk, rmse, complexity, *, servable=True, noise=0.0):
     draws = {"qwk": qwk + noise * random.normal(size=300), "rmse": rmse + np.zeros(300)}
     return {
         "name": name, "qwk": qwk, "rmse": rmse, "complexity": complexity, "servable": servable,
-        "predict_seconds": 0.1, "draws": pd.DataFrame(draws),
+        "size_bytes": 1000, "draws": pd.DataFrame(draws),
     }  # fmt: skip
 
 
@@ -31,11 +31,11 @@ def test_the_surely_better_model_is_picked():
     assert model_finder.pick([simple, good]) is good
 
 
-def test_among_equals_the_simplest_is_picked_then_the_fastest():
+def test_among_equals_the_simplest_is_picked_then_the_smallest():
     best, simple = row("best", 0.600, 0.7, 5), row("simple", 0.595, 0.7, 1, noise=0.02)
     assert model_finder.pick([best, simple]) is simple
-    fast = row("fast", 0.6, 0.7, 5) | {"predict_seconds": 0.01}
-    assert model_finder.pick([best, fast]) is fast
+    small = row("small", 0.6, 0.7, 5) | {"size_bytes": 10}
+    assert model_finder.pick([best, small]) is small
 
 
 def test_among_equals_in_qwk_the_lower_rmse_is_picked():

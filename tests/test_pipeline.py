@@ -204,13 +204,14 @@ def test_every_daily_wine_is_predicted_and_counted_once(pipeline_root, reader, t
     shared = ["wine_id", "day", "type", "quality"]
     assert predictions[shared].equals(wines[shared])
     assert predictions["predicted"].isin(GRADES).all()
-    assert predictions["probability"].between(1 / 7, 1).all()
     counts = confusion(predictions["quality"], predictions["predicted"])
     assert hopsworks.tally()["all"] == counts.tolist()
     served = model.served(hopsworks.project)
     fitted, spec = model.load(model.download(served, tmp_path))
-    grades, expected, _ = model.predict(fitted, spec, wines)
+    grades, expected, chances = model.predict(fitted, spec, wines)
     assert predictions["predicted"].tolist() == grades.tolist()
+    own = [row[GRADES.index(grade)] for row, grade in zip(chances, grades, strict=True)]
+    assert predictions["probability"].tolist() == np.round(own, 4).tolist()
     assert predictions["expected"].tolist() == expected.round(4).tolist()
     assert set(predictions["model_version"]) == {served.version}
 

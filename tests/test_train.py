@@ -3,10 +3,12 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from wine import features, model
+from wine import evaluation, features, model
 from wine.balance import balance
 
 SMOTE = "extra trees + SMOTE"
@@ -42,10 +44,10 @@ def train(young, tmp_path):
 
 
 def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(
-    train, young, wines, reader
+    train, young, wines, reader, tmp_path
 ):
     shown = train("ridge", include_daily=False)
-    assert "no model is served yet: this one will be" in shown
+    assert "no model judged by these wines is served yet: this one will be" in shown
     assert "worse: registered, but not served" in train("dummy", include_daily=False)
     features.write(
         reader(young).store, features.BALANCED, balance(wines[wines["split"] == "train"])
@@ -65,3 +67,14 @@ def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(
         "dummy, fitted on 5,320 wines, worse than the version before and not served",
         f"{SMOTE}, fitted on {balanced + len(hopsworks.read(features.DAILY)):,} wines",
     ]
+
+    # a wine is the same one only with the same measurements and the same grade
+    files = Path(model.download(model.served(hopsworks.project), tmp_path / "served"))
+    again = pd.read_csv(files / "out_of_fold.csv")
+    same = evaluation.compare_with_served(hopsworks.project, again, wines)
+    assert (same["wines"], same["difference"], same["worse"]) == (4255, 0, False)
+    other = wines.copy()
+    other.loc[other["wine_id"] == again["wine_id"][0], "alcohol"] += 0.1
+    other.loc[other["wine_id"] == again["wine_id"][1], "quality"] = 3
+    assert evaluation.compare_with_served(hopsworks.project, again, other)["wines"] == 4253
+    assert evaluation.compare_with_served(hopsworks.project, again, wines.assign(ph=4.9)) is None

@@ -45,6 +45,10 @@ def connect():
     # before the client's import, which would otherwise set the root logger to INFO and draw bars
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     os.environ["TQDM_DISABLE"] = "1"
+    import tqdm.asyncio
+    import tqdm.auto
+
+    tqdm.auto.tqdm = tqdm.asyncio.tqdm  # as outside a notebook, whose bars do not heed TQDM_DISABLE
     for name in [name for name in os.environ if name.startswith("HOPSWORKS_")]:
         if not os.environ[name]:
             del os.environ[name]

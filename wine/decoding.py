@@ -35,8 +35,8 @@ def learn_cuts(truth, expected, *, accuracy_loss=0.01):
     """Six cut points that maximise QWK while accuracy loses at most ``accuracy_loss``.
 
     The cuts are those of rounding after a stretch: expected grades are pulled apart around a
-    centre, which undoes the shrinkage of the model. Two numbers to learn (six free cuts were
-    tried: more to overfit, nothing gained). The loss is against plain rounding, on the wines
+    centre, which undoes the shrinkage of the model. Two numbers to learn (six cuts,
+    each learned by itself, were tried: more to overfit, nothing gained). The loss is against plain rounding, on the wines
     given, which must be predictions for wines the model did not see (out of fold).
     ``accuracy_loss=1`` leaves accuracy free. Raises ValueError without wines or for a grade
     outside 3-9.
@@ -91,6 +91,11 @@ def probabilities(expected, odds):
     return _grade_probabilities(expected, odds["slope"], np.asarray(odds["thresholds"]))
 
 
+def probability_of(grades, chances):
+    """The probability of one grade a wine, shape (n,): ``grades`` (n,), ``chances`` (n, 7)."""
+    return chances[np.arange(len(chances)), np.asarray(grades) - GRADES[0]]
+
+
 def prediction_sets(chances, level):
     """The grades of each wine's prediction set, boolean array (n, 7), given ``chances`` (n, 7).
 
@@ -106,11 +111,12 @@ def prediction_sets(chances, level):
 def learn_set_level(truth, chances, coverage=0.8):
     """The level at which ``prediction_sets`` holds the true grade for ``coverage`` of the wines.
 
-    Grades come whole, so sets cut at 0.8 would hold more than 80 %: the level is the quantile
-    of the probability ranked above the true grade (split-conformal adaptive sets, Romano et al.
-    2020). ``truth`` (n,), ``chances`` (n, 7) out of fold.
+    Of all wines, that is, not of those with the same set: a set of one grade holds it less often,
+    one of two grades more often. Grades come whole, so sets cut at 0.8 would hold more than 80 %:
+    the level is the quantile of the probability ranked above the true grade (split-conformal
+    adaptive sets, Romano et al. 2020). ``truth`` (n,), ``chances`` (n, 7) out of fold.
     """
-    own = chances[np.arange(len(truth)), np.asarray(truth) - GRADES[0]]
+    own = probability_of(truth, chances)
     above = np.where(chances > own[:, None], chances, 0).sum(axis=1)
     return float(np.quantile(above, coverage, method="higher")) + 1e-9
 

@@ -127,27 +127,32 @@ def compare(truth, new, old, *, repeats=500):
     """Is a model worse than another on the same out-of-fold wines? Paired bootstrap of QWK.
 
     ``new`` and ``old`` are grades as served, shape (repeats, n). Returns ``difference`` (new
-    minus old), its 95 % interval ``low``-``high``, and ``worse``: at least 95 % of the draws
-    say so.
+    minus old), its 95 % interval ``low``-``high``, and ``worse``: all of the interval is below 0.
     """
-    score_of = {
-        "new": bootstrap(truth, new, new, repeats=repeats)["qwk"],
-        "old": bootstrap(truth, old, old, repeats=repeats)["qwk"],
-    }
-    draws = score_of["new"] - score_of["old"]
+
+    def qwk(served):
+        return score(np.tile(truth, len(served)), served.ravel())["qwk"]
+
+    draws = (
+        bootstrap(truth, new, new, repeats=repeats)["qwk"]
+        - bootstrap(truth, old, old, repeats=repeats)["qwk"]
+    )
+    low, high = draws.quantile([0.025, 0.975])
     return {
-        "difference": float(draws.mean()),
-        "low": float(draws.quantile(0.025)),
-        "high": float(draws.quantile(0.975)),
-        "worse": bool((draws < 0).mean() >= 0.95),
+        "difference": qwk(new) - qwk(old),
+        "low": float(low),
+        "high": float(high),
+        "worse": bool(high < 0),
     }
 
 
 def compare_with_served(project, out_of_fold, wines):
-    """``compare`` of new out-of-fold grades with those of the served version; None without one.
+    """``compare`` of new out-of-fold grades with those of the served version.
 
     ``out_of_fold`` has ``wine_id`` and one column of grades as served per repeat, ``wines`` also
-    ``quality``; wines and repeats that only one of the two versions has are left out.
+    FEATURES and ``quality``; wines and repeats that only one of the two versions has are left
+    out, and a wine is the same one only with the same measurements and grade. None when no
+    version is served, or when it was judged by other wines.
     """
     try:
         served = model.served(project)
@@ -157,8 +162,13 @@ def compare_with_served(project, out_of_fold, wines):
         files = model.download(served, folder)
         model.checked(files)
         before = pd.read_csv(Path(files) / "out_of_fold.csv")
-    both = out_of_fold.merge(before, on="wine_id", suffixes=("", "_before"))
-    both = both.merge(wines[["wine_id", "quality"]], on="wine_id")
+        its_wines = pd.read_csv(Path(files) / "wines.csv", float_precision="round_trip")
+    wine = ["wine_id", *FEATURES, "quality"]
+    both = wines[wine].merge(its_wines.reindex(columns=wine))
+    both = both.merge(out_of_fold, on="wine_id")
+    both = both.merge(before, on="wine_id", suffixes=("", "_before"))
+    if both.empty:
+        return None
     repeats = [name for name in out_of_fold.columns[1:] if name in before.columns]
     new = both[repeats].to_numpy().T
     old = both[[f"{name}_before" for name in repeats]].to_numpy().T

@@ -50,13 +50,14 @@ def qwk_of(counts):
     return np.where(chance > 0, 1 - observed / np.where(chance > 0, chance, 1), 0.0)
 
 
-def score(truth, served, expected=None):
+def score(truth, served, expected=None, *, present=None):
     """All metrics of P1 as a dict of floats.
 
     ``truth`` and ``served`` are integer grades, ``expected`` the expected grades behind the
     served ones (default: the served grades). RMSE, MAE and R^2 judge the expected grades, the
-    rest the served ones. macro-F1 and balanced accuracy run over the grades present in truth.
-    Raises ValueError on empty input or grades outside 3-9.
+    rest the served ones. macro-F1 and balanced accuracy are means over the grades ``present``,
+    a boolean array (7,) (default: those in truth). Raises ValueError on empty input or grades
+    outside 3-9.
     """
     truth, served = as_grades(truth), as_grades(served)
     if truth.size == 0:
@@ -64,14 +65,14 @@ def score(truth, served, expected=None):
     expected = served if expected is None else np.asarray(expected, dtype=float)
     counts = confusion(truth, served)
     hits, support, said = counts.diagonal(), counts.sum(1), counts.sum(0)
-    present = support > 0
+    present = support > 0 if present is None else present
     error = expected - truth
     spread = ((truth - truth.mean()) ** 2).sum()
     return {
         **score_counts(counts),
         "rmse": float(np.sqrt((error**2).mean())),
         "macro_f1": float((2 * hits / np.maximum(support + said, 1))[present].mean()),
-        "balanced_accuracy": float((hits[present] / support[present]).mean()),
+        "balanced_accuracy": float((hits / np.maximum(support, 1))[present].mean()),
         "mae": float(abs(error).mean()),
         "r2": float(1 - (error**2).sum() / spread) if spread else 0.0,
     }
@@ -99,9 +100,12 @@ def bootstrap(truth, served, expected, *, repeats=500, seed=0):
 
     ``served`` and ``expected`` may have shape (n,) or (k, n) for k repeats of cross-validation
     of the same n wines: a wine is then drawn with all its predictions, so that repeats do not
-    feign more wines than there are (Efron & Tibshirani 1993, chapter 13).
+    feign more wines than there are (Efron & Tibshirani 1993, chapter 13). macro-F1 and balanced
+    accuracy keep to the grades of all wines: without that, a draw which lacks the only wine of
+    grade 9 would be a mean over other grades, and look better for it.
     """
     truth, served, expected = np.asarray(truth), np.atleast_2d(served), np.atleast_2d(expected)
+    present = confusion(truth, truth).diagonal() > 0
     generator = np.random.default_rng(seed)
     rows = []
     for _ in range(repeats):
@@ -111,6 +115,7 @@ def bootstrap(truth, served, expected, *, repeats=500, seed=0):
                 np.tile(truth[drawn], len(served)),
                 served[:, drawn].ravel(),
                 expected[:, drawn].ravel(),
+                present=present,
             )
         )
     return pd.DataFrame(rows)

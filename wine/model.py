@@ -136,8 +136,8 @@ def register(project, folder, *, metrics, wines, approved, description):
 def served(project):
     """The registered model that is served: the newest version that was approved.
 
-    ``train.ipynb`` approves a version, with its own number as the metric ``approved``, when it
-    is not worse than the one served before. Raises NothingServed when there is none.
+    ``train.ipynb`` approves a version, with its own number as the metric ``approved``, unless it
+    is shown to be worse than the one served before. Raises NothingServed when there is none.
     """
     registry = call(project.get_model_registry)
     best = call(registry.get_best_model, NAME, APPROVED, "max")

@@ -75,14 +75,13 @@ def summarise(project):
     yesterday = now - datetime.timedelta(days=1)
     wine = features.read_from(store, features.DAILY, "day", yesterday).iloc[-1]
     predicted = features.read_from(store, features.PREDICTION, "day", yesterday).iloc[-1]
-    best = json.loads(Path("model_finder_results/best.json").read_text())
     return {
         "rows": {
             "raw": len(dataset.read()),
             "clean": len(features.read(store, features.WINE)),
             "balanced": len(features.read(store, features.BALANCED)),
         },
-        "model": {"name": best["name"], "served_version": served.version},
+        "model": {"name": spec["model"], "served_version": served.version},
         "metrics": spec["metrics"],
         "todays_wine": json.loads(wine.to_json(date_format="iso")),
         "prediction": json.loads(predicted.to_json(date_format="iso")),
