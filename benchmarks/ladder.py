@@ -12,7 +12,7 @@ import pandas as pd
 from imblearn.over_sampling import SMOTE
 from matplotlib.figure import Figure
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.model_selection import GroupShuffleSplit, train_test_split
+from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
 from benchmarks import common
@@ -21,6 +21,7 @@ from wine.columns import NAMES, TYPES
 from wine.decoding import decode
 from wine.metrics import score
 from wine.original import COLUMNS
+from wine.split import group_folds
 
 SEEDS = range(5)
 ALL = list(NAMES)
@@ -54,16 +55,14 @@ def split_then_balanced(wines, seed):
 
 def split_only(wines, seed):
     """The usual notebook: all columns, a random split."""
-    x, y = inputs(wines, ALL), wines["quality"].to_numpy()
-    return train_test_split(x, y, test_size=0.2, random_state=seed, stratify=y)
+    return split_by_group(wines.assign(group_id=range(len(wines))), seed)
 
 
 def split_by_group(wines, seed):
     """Near-duplicates on one side of the split."""
     x, y = inputs(wines, ALL), wines["quality"].to_numpy()
-    splitter = GroupShuffleSplit(1, test_size=0.2, random_state=seed)
-    train, test = next(splitter.split(x, y, wines["group_id"]))
-    return x[train], x[test], y[train], y[test]
+    test = group_folds(wines, 5, seed) == 0
+    return x[~test], x[test], y[~test], y[test]
 
 
 def main():
@@ -93,10 +92,11 @@ def main():
 
 
 def table(result):
-    """The means of every step."""
+    """The means of every step, and the standard deviation over the seeds."""
     columns = {"R²": "r2", "accuracy": "accuracy", "QWK": "qwk", "RMSE": "rmse"}
     return pd.DataFrame(
-        {"step": row["step"]} | {title: f"{row[metric]:.3f}" for title, metric in columns.items()}
+        {"step": row["step"]}
+        | {title: f"{row[m]:.3f} ({row['sd'][m]:.3f})" for title, m in columns.items()}
         for row in result
     )
 

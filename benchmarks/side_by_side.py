@@ -261,10 +261,11 @@ def table(rows):
             "system": row["system"],
             "QWK": f"{row['qwk']:.3f} ± {row['se']['qwk']:.3f}",
             "accuracy": f"{row['accuracy']:.3f}",
-            "RMSE": f"{row['rmse']:.3f} ± {row['se']['rmse']:.3f}",
+            "RMSE": f"{row['rmse']:.3f}",
             "QWK, free cuts": f"{row['qwk_free_cuts']:.3f}",
             "seconds a fold": f"{row['seconds_per_fold']:.1f}",
-            "QWK minus our pick's, paired": common.paired_text(row["minus_our_pick"]["qwk"]),
+            "QWK minus our pick's": common.paired_text(row["minus_our_pick"]["qwk"]),
+            "RMSE minus our pick's": common.paired_text(row["minus_our_pick"]["rmse"]),
         }
         for row in rows
     )

@@ -14,7 +14,7 @@ def locked_part(wines):
 
     Stratified by grade; a group (``group_id``) lies wholly inside or outside.
     """
-    return _fold_numbers(wines, TEST_SHARE, SEED) == 0
+    return group_folds(wines, TEST_SHARE, SEED) == 0
 
 
 def folds(wines, *, repeats=REPEATS):
@@ -22,11 +22,11 @@ def folds(wines, *, repeats=REPEATS):
 
     StratifiedGroupKFold by grade and ``group_id``; a new shuffle in every repeat.
     """
-    return np.stack([_fold_numbers(wines, FOLDS, SEED + 1 + i) for i in range(repeats)])
+    return np.stack([group_folds(wines, FOLDS, SEED + 1 + i) for i in range(repeats)])
 
 
-def _fold_numbers(wines, parts, seed):
-    """Which of ``parts`` stratified group folds holds each wine: int array (n,)."""
+def group_folds(wines, parts, seed):
+    """Which of ``parts`` stratified group folds holds each wine: int array (n,), from 0."""
     splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
     numbers = np.empty(len(wines), dtype=np.int8)
     with warnings.catch_warnings():
