@@ -11,20 +11,20 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any
 
 from .protocol import ApiError, Reply, Request, http_error, illegal, route, unsupported
-from .state import discard
 
 MAX_CHUNKS = 10_000
 MAX_LISTING = 10_000
 QUIET_SECONDS = 10
 _TOP_LEVEL = re.compile(r"(?!.*__)(?!.*\.$)[-_a-zA-Z0-9.]{2,88}")
 _RESERVED = ("Projects", "download", "upload", "tags")
-_chunks = threading.Lock()  # held by whoever changes what is staged of uploads
+_SERVER = uuid.uuid4().hex
+# Held by whoever changes what is staged of uploads; whoever needs a transaction, too, takes this first.
+_chunks = threading.Lock()
 
 
 def resolve(app: Any, path: str) -> Path:
@@ -71,6 +71,19 @@ def existing(request: Request, path: str) -> Path:
 
 def _missing(path: str) -> ApiError:
     return ApiError(110018, f"There is no file or folder {path!r}.")
+
+
+def _refuse_taken(target: Path) -> None:
+    if target.exists():
+        raise ApiError(110012, f"{target.name!r} already exists.")
+
+
+def _name(app: Any, source: Path, target: Path) -> None:
+    """Give what is complete its name, or refuse: by itself, a rename replaces what is there. Every
+    change of a name is in a transaction, which other servers on the folder heed, too."""
+    with app.folder.transaction():
+        _refuse_taken(target)
+        os.rename(source, target)
 
 
 def listing(folder: Path) -> list[tuple[Path, os.stat_result]]:
@@ -155,14 +168,16 @@ def _create(request: Request, path: str) -> Reply:
         raise ApiError(110028, f"Illegal dataset name {place.name!r}.")
     if not top_level:
         _dataset(app, place)
-        if not place.parent.is_dir():
-            raise illegal(f"The parent folder of {path!r} does not exist.")
     try:
-        place.mkdir()
+        with app.folder.transaction():
+            place.mkdir()
+            stat = place.stat()
     except FileExistsError:
         code = 110012 if top_level else 110047
         raise ApiError(code, f"{path!r} already exists.") from None
-    return Reply(201, _inode(app, place, place.stat()))
+    except (FileNotFoundError, NotADirectoryError):
+        raise illegal(f"The parent folder of {path!r} does not exist.") from None
+    return Reply(201, _inode(app, place, stat))
 
 
 def _transfer(request: Request, path: str, action: str) -> Reply:
@@ -172,24 +187,32 @@ def _transfer(request: Request, path: str, action: str) -> Reply:
     top = _dataset(request.app, target)
     if source.parent == request.app.folder.files or target in (top, request.app.folder.files):
         raise ApiError(110011, "A top-level dataset cannot be copied, moved or replaced.")
-    if target.exists():
-        raise ApiError(110012, f"{target_path!r} already exists.")
+    _refuse_taken(target)
     if not target.parent.is_dir() or source in target.parents:
         raise illegal(f"The folder of {target_path!r} does not exist, or is inside its source.")
     try:
         if action == "move":
-            os.rename(source, target)
-            return Reply(204)
-        # Copied aside first: a kill leaves no half copy under the target's name.
-        with _aside(request.app) as copy:
-            if source.is_dir():
-                shutil.copytree(source, copy, symlinks=True)
-            else:
-                shutil.copyfile(source, copy)
-            os.rename(copy, target)
-    except FileNotFoundError:  # removed since it was found
-        raise _missing(path) from None
+            _name(request.app, source, target)
+        else:  # copied aside first: a kill leaves no half copy under the target's name
+            with request.app.folder.aside() as copy:
+                _copy(source, copy)
+                _name(request.app, copy, target)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        if not source.exists():  # removed since it was found
+            raise _missing(path) from None
+        raise http_error(409, f"{path!r} or where it goes was changed meanwhile.") from None
     return Reply(204)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A file, a link as a link, or a folder. shutil.copytree goes on when something vanishes, and
+    tells it in the end with the server's own paths."""
+    if source.is_dir() and not source.is_symlink():
+        target.mkdir()
+        for place in source.iterdir():
+            _copy(place, target / place.name)
+    else:
+        shutil.copyfile(source, target, follow_symlinks=False)
 
 
 @route("DELETE", "dataset/{path}")
@@ -204,7 +227,8 @@ def remove(request: Request, path: str) -> Reply:
     with _chunks:
         shutil.rmtree(_staged(app, place), ignore_errors=True)
     # Renamed first, so that it is gone at once and wholly, whatever is killed.
-    with _aside(app) as gone, contextlib.suppress(FileNotFoundError):
+    nothing = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+    with app.folder.aside() as gone, app.folder.transaction(), nothing:
         os.rename(place, gone)
     return Reply(204)
 
@@ -217,6 +241,8 @@ def download(request: Request, path: str) -> Reply:
         if not S_ISREG(place.stat().st_mode):
             raise ApiError(110038, f"{path!r} is no file.")
         stream = place.open("rb")
+    except IsADirectoryError:  # since we looked
+        raise ApiError(110038, f"{path!r} is no file.") from None
     except FileNotFoundError:  # removed since it was found
         raise _missing(path) from None
     size = os.fstat(stream.fileno()).st_size
@@ -250,7 +276,8 @@ def upload(request: Request, path: str) -> Any:
     """One chunk of `upload`. Chunks come in any order, several at once.
 
     Each is staged; whoever brings the last one joins them and moves the whole into place, so a
-    file is there completely or not at all.
+    file is there completely or not at all. Chunks are told apart by server, name and size: two
+    programs that upload one name and size at the same moment through one server can mix.
     """
     app, fields = request.app, _multipart(request)
 
@@ -273,17 +300,15 @@ def upload(request: Request, path: str) -> Any:
     if not folder.is_dir() or folder == app.folder.files:
         raise ApiError(110011, f"{path!r} is not a folder to upload to.")
     target = resolve(app, f"{path}/{name}")
-    if target.exists():
-        raise ApiError(110012, f"{path}/{name} already exists.")
-    with _aside(app) as whole:
+    _refuse_taken(target)
+    with app.folder.aside() as whole:
         whole.write_bytes(content)
         if total == 1:
-            _publish(whole, target, size)
+            _publish(app, whole, target, size)
             return None
         staged = _staged(app, target) / f"{size}-{total}"
         with _chunks:
-            if target.exists():  # joined meanwhile from a chunk of this number that came before
-                raise ApiError(110012, f"{path}/{name} already exists.")
+            _refuse_taken(target)  # joined meanwhile from a chunk of this number that came before
             staged.mkdir(parents=True, exist_ok=True)
             part = staged / f"{chunk}.part"
             if part.exists() and not filecmp.cmp(part, whole, shallow=False):
@@ -293,24 +318,15 @@ def upload(request: Request, path: str) -> Any:
             if all(c.exists() for c in chunks):
                 try:
                     _join(chunks, whole)
-                    _publish(whole, target, size)
+                    _publish(app, whole, target, size)
                 finally:
                     shutil.rmtree(staged.parent, ignore_errors=True)
     return None
 
 
-@contextlib.contextmanager
-def _aside(app: Any) -> Iterator[Path]:
-    """A new name in staging/, under which nothing is left in the end, not even of a failure."""
-    place = app.folder.staging / uuid.uuid4().hex
-    try:
-        yield place
-    finally:
-        discard(place)
-
-
 def _staged(app: Any, target: Path) -> Path:
-    return app.folder.staging / hashlib.sha256(os.fsencode(target)).hexdigest()
+    """By server, too: the lock on what is staged is this process's own, and a client has one server."""
+    return app.folder.staging / hashlib.sha256(os.fsencode(f"{_SERVER}{target}")).hexdigest()
 
 
 def _asked(app: Any, target: Path) -> None:
@@ -319,7 +335,7 @@ def _asked(app: Any, target: Path) -> None:
     staged = _staged(app, target)
     if not staged.is_dir():
         return
-    with _chunks, contextlib.suppress(FileNotFoundError):  # another server may join them
+    with _chunks, contextlib.suppress(FileNotFoundError):  # they may just have been joined
         newest = max((p.stat().st_mtime for p in staged.glob("*/*.part")), default=0)
         if newest < time.time() - QUIET_SECONDS:
             shutil.rmtree(staged, ignore_errors=True)
@@ -344,15 +360,13 @@ def _join(chunks: list[Path], whole: Path) -> None:
                 shutil.copyfileobj(part, out, 2**20)
 
 
-def _publish(whole: Path, target: Path, size: int) -> None:
-    """Give a complete file its name, or refuse; a link, unlike a rename, replaces nothing."""
+def _publish(app: Any, whole: Path, target: Path, size: int) -> None:
+    """Give an uploaded file its name, if it is complete."""
     try:
         if whole.stat().st_size != size:
             raise ApiError(110043, f"{target.name}: what arrived does not have its size.")
         with whole.open("rb") as file:
             os.fsync(file.fileno())
-        os.link(whole, target)
-    except FileExistsError:
-        raise ApiError(110012, f"{target.name} already exists.") from None
-    except FileNotFoundError:
+        _name(app, whole, target)
+    except (FileNotFoundError, NotADirectoryError):
         raise ApiError(110018, f"The folder of {target.name} is gone.") from None

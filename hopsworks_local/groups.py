@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import secrets
-import shutil
 from datetime import UTC, datetime
 from typing import Any
 
@@ -417,10 +416,8 @@ def clear(request: Request, id: int) -> Any:
 
 def _drop_table(app: Any, group: Entity) -> None:
     """Renamed away first: gone at once and wholly, whatever is killed."""
-    aside = app.folder.staging / secrets.token_hex(16)
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(location(app, group), aside)
-        shutil.rmtree(aside, ignore_errors=True)
+    with app.folder.aside() as gone, contextlib.suppress(FileNotFoundError):
+        os.rename(location(app, group), gone)
 
 
 @route("POST", "featuregroups/{id:int}/updatetableschema")

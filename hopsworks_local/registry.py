@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-import shutil
 from typing import Any
 
 from .protocol import (
@@ -167,11 +168,14 @@ def _sorted(models: list[Entity], metric: str, descending: bool) -> list[Entity]
 def delete(request: Request, registry: int, id: str) -> Reply:
     """`Model.delete`: first the entry, then the files, so no entry is ever without its files."""
     _check_registry(request, registry)
-    model = model_by_id(request, id)
-    request.app.folder.remove(model.id)
-    home = request.app.folder.files / "Models" / model.name
-    shutil.rmtree(home / str(model.version), ignore_errors=True)
-    if home.is_dir() and not any(home.iterdir()):
+    folder = request.app.folder
+    with folder.transaction():  # of two at once only one finds it, and takes the files
+        model = model_by_id(request, id)
+        folder.remove(model.id)
+    home = folder.files / "Models" / model.name
+    with folder.aside() as gone, contextlib.suppress(FileNotFoundError):
+        os.rename(home / str(model.version), gone)
+    with contextlib.suppress(OSError):  # it has other versions, or is gone
         home.rmdir()
     return Reply(204)
 

@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,6 +154,16 @@ class Folder:
                 self._db.execute("PRAGMA busy_timeout = 1000")
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._db.close()
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[Path]:
+        """A new name in staging/, under which nothing is left in the end, not even of a failure."""
+        self.staging.mkdir(exist_ok=True)  # so that what is not found is never this folder
+        place = self.staging / uuid.uuid4().hex
+        try:
+            yield place
+        finally:
+            discard(place)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:

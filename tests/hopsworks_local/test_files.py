@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,14 @@ import pytest
 import requests
 
 import hopsworks_local
+
+
+def keyed(server: hopsworks_local.Server) -> requests.Session:
+    """A session that has the key of one server of several."""
+    session = requests.Session()
+    session.headers["Authorization"] = f"ApiKey {server.env['HOPSWORKS_API_KEY']}"
+    session.verify, session.trust_env = False, False
+    return session
 
 
 @pytest.fixture
@@ -104,9 +115,7 @@ def test_what_is_removed_is_no_part_of_a_later_upload(
 def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
     """A bound on the size of the server's files stands for a full disk."""
     mega = 2**20
-    with hopsworks_local.start(tmp_path) as server, requests.Session() as session:
-        session.headers["Authorization"] = f"ApiKey {server.env['HOPSWORKS_API_KEY']}"
-        session.verify, session.trust_env = False, False
+    with hopsworks_local.start(tmp_path) as server, keyed(server) as session:
         dataset = f"{server.url}/hopsworks-api/api/project/1/dataset"
         home, staging = tmp_path / "local" / "files" / "Resources", tmp_path / "local" / "staging"
         (home / "folder").mkdir()
@@ -137,31 +146,151 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
         assert sorted(p.name for p in home.iterdir()) == ["big", "folder"]
 
 
-def test_files_that_vanish_while_they_are_read(rest: Any, root: Path, name: str) -> None:
-    folder = root / "local" / "files" / "Resources" / name
-    folder.mkdir()
+@contextlib.contextmanager
+def churning(change: Callable[[], None]) -> Iterator[None]:
+    """The change is made over and over, as another program would."""
     done = threading.Event()
 
     def churn() -> None:
         while not done.is_set():
-            for i in range(100):
-                (folder / str(i)).touch()
-            for i in range(100):
-                (folder / str(i)).unlink()
+            change()
 
     thread = threading.Thread(target=churn)
     thread.start()
     try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def touch_and_unlink(folder: Path) -> None:
+    """A hundred files come and go."""
+    for i in range(100):
+        (folder / str(i)).touch()
+    for i in range(100):
+        (folder / str(i)).unlink()
+
+
+def test_files_that_vanish_while_they_are_read(rest: Any, root: Path, name: str) -> None:
+    folder = root / "local" / "files" / "Resources" / name
+    folder.mkdir()
+    with churning(lambda: touch_and_unlink(folder)):
         for i in range(300):
             listed = rest("GET", f"dataset/Resources%2F{name}?action=listing&sort_by=ID:asc")
             assert listed.status_code == 200
             for path in ("dataset/", "dataset/download/with_auth/"):
                 found = rest("GET", f"{path}Resources%2F{name}%2F{i % 100}")
                 assert found.ok or found.json()["errorCode"] == 110018
-    finally:
-        done.set()
-        thread.join()
     rest("DELETE", f"dataset/Resources%2F{name}")
+
+
+def test_files_that_vanish_while_they_are_copied(rest: Any, root: Path, name: str) -> None:
+    folder = root / "local" / "files" / "Resources" / name
+    folder.mkdir()
+    with churning(lambda: touch_and_unlink(folder)):
+        for _ in range(30):
+            target = f"Resources%2F{name}2"
+            copy = rest("POST", f"dataset/Resources%2F{name}?action=copy&destination_path={target}")
+            assert copy.status_code in (204, 409)
+            assert str(root) not in copy.text
+            rest("DELETE", f"dataset/{target}")
+    rest("DELETE", f"dataset/Resources%2F{name}")
+
+
+def test_a_folder_whose_parent_comes_and_goes(rest: Any, root: Path, name: str) -> None:
+    parent = root / "local" / "files" / "Resources" / name
+
+    def change() -> None:
+        parent.mkdir(exist_ok=True)
+        with contextlib.suppress(OSError):
+            (parent / "f").rmdir()
+        with contextlib.suppress(OSError):
+            parent.rmdir()
+
+    with churning(change):
+        for _ in range(400):
+            made = rest("POST", f"dataset/Resources%2F{name}%2Ff?action=create")
+            assert made.status_code in (201, 400, 422)
+    rest("DELETE", f"dataset/Resources%2F{name}")
+
+
+@contextlib.contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """No server may begin a transaction meanwhile."""
+    db = sqlite3.connect(root / "local" / "hopsworks.sqlite", isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        db.close()
+
+
+@pytest.mark.parametrize("action", ["move", "copy"])
+def test_what_comes_after_the_look_is_not_replaced(
+    rest: Any, root: Path, name: str, action: str
+) -> None:
+    source, target = (root / "local" / "files" / "Resources" / n for n in (name, f"{name}2"))
+    source.write_text("mine")
+    path = f"dataset/Resources%2F{name}?action={action}&destination_path=Resources%2F{name}2"
+    with ThreadPoolExecutor(1) as pool, locked(root):
+        answer = pool.submit(rest, "POST", path)
+        time.sleep(0.3)
+        target.write_text("of another")
+    assert answer.result().json()["errorCode"] == 110012
+    assert (source.read_text(), target.read_text()) == ("mine", "of another")
+    for place in (source, target):
+        place.unlink()
+
+
+def test_two_deletions_of_a_model_at_once(server: Any, rest: Any, root: Path, name: str) -> None:
+    home = root / "local" / "files" / "Models" / name
+    (home / "1").mkdir(parents=True)
+    models = "modelregistries/1/models"
+    id = rest("PUT", f"{models}/{name}_1", {"name": name, "version": 1}).json()["id"]
+    with hopsworks_local.start(root) as other, ThreadPoolExecutor(2) as pool, locked(root):
+        path = f"hopsworks-api/api/project/1/{models}/{id}"
+        both = [(keyed(s), f"{s.url}/{path}") for s in (server, other)]
+        answers = [pool.submit(session.delete, url) for session, url in both]
+        time.sleep(0.3)
+    assert sorted(a.result().status_code for a in answers) == [204, 404]
+    assert not home.exists()
+
+
+def test_a_missing_staging_folder_hides_no_failure(
+    rest: Any, root: Path, make_group: Any, name: str, tmp_path: Path
+) -> None:
+    import pandas as pd
+
+    group = make_group(pd.DataFrame({"id": [1]}))
+    file = root / "local" / "files" / "Resources" / name
+    file.write_text("x")
+    for method, path, place in (
+        ("POST", f"featuregroups/{group.id}/clear", Path(group.location)),
+        ("DELETE", f"dataset/Resources%2F{name}", file),
+    ):
+        assert place.exists()
+        (root / "local" / "staging").rename(tmp_path / method)
+        assert rest(method, path).ok
+        assert not place.exists()
+
+
+def test_chunks_of_two_servers_do_not_mix(tmp_path: Path) -> None:
+    with hopsworks_local.start(tmp_path) as first, hopsworks_local.start(tmp_path) as second:
+
+        def chunk(server: hopsworks_local.Server, number: int, content: bytes) -> int:
+            fields = {"flowFilename": "f", "flowChunkNumber": str(number), "flowTotalChunks": "2"}
+            fields["flowTotalSize"] = "20"
+            parts = {k: (None, v) for k, v in fields.items()} | {"file": ("f", content)}
+            url = f"{server.url}/hopsworks-api/api/project/1/dataset/upload/Resources"
+            return keyed(server).post(url, files=parts).status_code
+
+        file = tmp_path / "local" / "files" / "Resources" / "f"
+        assert chunk(first, 1, OLD) == chunk(second, 2, NEW) == 200
+        assert not file.exists()
+        assert chunk(first, 2, OLD) == 200
+        assert chunk(second, 1, NEW) == 400
+        assert file.read_bytes() == OLD * 2
 
 
 def test_a_copy_follows_no_link(rest: Any, root: Path, name: str, tmp_path: Path) -> None:

@@ -376,6 +376,7 @@ def test_files(datasets: Any, name: str, tmp_path: Path) -> None:
     refused(110039, lambda: datasets.list(f"{home}/f"))
     refused(110038, lambda: datasets.download(home, str(tmp_path / "out")))
     datasets.remove(f"{home}/missing")
+    datasets.remove(f"{home}/f/below a file")
     with pytest.raises(DatasetException):
         datasets.upload(str(tmp_path / "f"), home)
     with pytest.raises(DatasetException):
