@@ -48,9 +48,13 @@ class Server:
         return self._process.pid
 
     def stop(self) -> None:
-        """End the server. It ends by itself, too, when this process does, however that ends."""
-        if self._process.stdin:
-            self._process.stdin.close()
+        """End the server. It ends by itself, too, when this process does, however that ends; a
+        fork of this process that still runs then keeps it alive."""
+        assert self._process.stdin
+        if not self._process.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):  # it has ended already
+                self._process.stdin.write("\n")  # closing is no sign while a fork has the pipe, too
+                self._process.stdin.close()
         self._process.wait()
         self._relay.join(5)  # its last words
         shutil.rmtree(self.env["HOPSWORKS_CERT_FOLDER"], ignore_errors=True)

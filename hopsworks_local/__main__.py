@@ -43,8 +43,12 @@ def _project_name(given: str | None) -> str:
     return project
 
 
+def _root(given: str | None) -> Path:
+    return Path(given or os.environ.get("HOPSWORKS_LOCAL_ROOT") or ".hopsworks").resolve()
+
+
 def _launch(
-    root: str | None, project: str | None, quota: int | None, port: int = 0
+    root: Path, project: str | None, quota: int | None, port: int = 0
 ) -> tuple[dict[str, Any], Callable[[], NoReturn]]:
     """Run a server in this process; returns how to reach it and what ends the process in order.
 
@@ -53,11 +57,10 @@ def _launch(
     from .server import HOST, App, launch
     from .state import Folder, FolderError
 
-    root = root or os.environ.get("HOPSWORKS_LOCAL_ROOT") or ".hopsworks"
     project = _project_name(project)
     os.umask(0o077)  # the data folder and what is in it are the owner's alone
     try:
-        app = App(Folder(Path(root), project), project, quota)
+        app = App(Folder(root, project), project, quota)
         http = launch(app, port)
     except (FolderError, OSError) as e:
         _refuse(str(e), 1)
@@ -71,22 +74,24 @@ def _launch(
 
 
 def _child() -> None:
-    """What `start()` runs: settings and, by ending, the order to stop come on stdin."""
+    """What `start()` runs: settings come on stdin, then, as a line or by its end, the order to stop."""
     settings = json.loads(sys.stdin.readline())
+    settings["root"] = _root(settings["root"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
     info, end = _launch(**settings)
     print(json.dumps(info), flush=True)
-    sys.stdin.read()
+    sys.stdin.readline()
     end()
 
 
 def _serve(args: argparse.Namespace) -> None:
-    info, end = _launch(args.root, args.project, args.training_dataset_quota, args.port)
-    root = Path(args.root or os.environ.get("HOPSWORKS_LOCAL_ROOT") or ".hopsworks").resolve()
+    root = _root(args.root)
+    info, end = _launch(root, args.project, args.training_dataset_quota, args.port)
     file = root / f"serve-{info['port']}.env"
     env = client_env(**info)
     env["HOPSWORKS_CERT_FOLDER"] = '$(mktemp -d "${TMPDIR:-/tmp}/hopsworks-certs-XXXXXX")'
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+    file.unlink(missing_ok=True)  # an old one may be open to others
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
         out.writelines(f'export {name}="{value}"\n' for name, value in env.items())
     print(f"Project {info['project']!r} at https://{info['host']}:{info['port']}", flush=True)
     print(f"In every shell that is to use it (the key is in that file):\n\n    . '{file}'\n")

@@ -55,6 +55,13 @@ def discard(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 @dataclass(frozen=True)
 class Entity:
     """A feature group, feature view, training dataset or model version."""
@@ -85,6 +92,12 @@ class Folder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.path.chmod(0o700)
+            # The -wal first: whoever has just begun this folder has filled the other before it.
+            if _size(self.path / f"{self.database.name}-wal") and not _size(self.database):
+                raise FolderError(
+                    f"The metadata file {self.database} is missing or empty, but its -wal is there: "
+                    "put the file back beside it. Without the file, SQLite would delete the -wal."
+                )
             self._db = sqlite3.connect(
                 self.database, timeout=60, isolation_level=None, check_same_thread=False
             )

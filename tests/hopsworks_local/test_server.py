@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -110,6 +111,21 @@ def test_it_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     assert gone(pid)
 
 
+def test_a_fork_that_lives_on_does_not_hold_it(tmp_path: Path) -> None:
+    program = (
+        "import hopsworks_local, os, signal, time\n"
+        f"server = hopsworks_local.start({str(tmp_path)!r})\n"
+        "fork = os.fork()\n"
+        "if not fork:\n    time.sleep(60)\n    os._exit(0)\n"
+        "try:\n    signal.alarm(10)\n    server.stop()\n    print('stopped')\n"
+        "finally:\n    os.kill(fork, signal.SIGKILL)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+    )
+    assert done.stdout == "stopped\n"
+
+
 def test_exec_runs_one_command(tmp_path: Path) -> None:
     program = (
         "import hopsworks, sys\nfs = hopsworks.login().get_feature_store()\nsys.exit(40 + fs.id)\n"
@@ -193,7 +209,12 @@ def test_stop_waits_for_the_last_words(tmp_path: Path, monkeypatch: Any) -> None
 
 
 def test_serve_keeps_its_key_in_a_private_file(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    file = tmp_path / f"serve-{port}.env"
+    file.touch(0o644)  # left there by someone else
     command = [sys.executable, "-u", "-m", "hopsworks_local", "serve", "--root", str(tmp_path)]
+    command += ["--port", str(port)]
     serving = subprocess.Popen(
         command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -201,7 +222,6 @@ def test_serve_keeps_its_key_in_a_private_file(tmp_path: Path) -> None:
         said = [serving.stdout.readline()]
         while "Ctrl-C" not in said[-1]:
             said.append(serving.stdout.readline())
-        (file,) = tmp_path.glob("serve-*.env")
         assert file.stat().st_mode & 0o777 == 0o600
         key = file.read_text().split('HOPSWORKS_API_KEY="')[1].split('"')[0]
         assert len(key) > 60
@@ -267,6 +287,23 @@ def test_without_its_metadata_no_table_is_removed(
     (tmp_path / lost).rename(file)
     with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
         assert len(project.get_feature_store().get_feature_group("g", 1).read()) == 1
+
+
+def test_a_wal_without_its_file_is_kept(tmp_path: Path, logged_in: Any) -> None:
+    home = tmp_path / "local"
+    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
+        fill(project)
+        os.kill(server.pid, signal.SIGKILL)
+    (home / "hopsworks.sqlite").rename(tmp_path / "aside")
+    wal = (home / "hopsworks.sqlite-wal").read_bytes()
+    for make in (lambda: None, (home / "hopsworks.sqlite").touch):
+        make()
+        with pytest.raises(RuntimeError, match="missing or empty"):
+            hopsworks_local.start(tmp_path)
+        assert (home / "hopsworks.sqlite-wal").read_bytes() == wal
+    (tmp_path / "aside").rename(home / "hopsworks.sqlite")
+    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
+        assert project.get_feature_store().get_feature_group("g", 1).name == "g"
 
 
 def test_a_staged_file_that_vanishes_stops_no_start(tmp_path: Path) -> None:
