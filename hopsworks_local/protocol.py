@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, BinaryIO
 
+MAX_OPEN_BYTES = 4096  # of what needs no key: the form that asks for it
 MAX_JSON_BYTES = 16 * 2**20
 MAX_JSON_DEPTH = 200  # the deepest filter that is read takes half of it
 MAX_UPLOAD_BYTES = 128 * 2**20  # one multipart chunk; the client's default chunk is 10 MB

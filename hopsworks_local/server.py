@@ -256,41 +256,40 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = _answer
 
     def _handle(self) -> Reply:
-        body = self._body()
+        # What is refused with its body unread ends the connection.
+        ends, self.close_connection = self.close_connection, True
         try:
             url = urlsplit(self.path)
             segments = [unquote(s, errors="strict") for s in url.path.split("/") if s]
             query = parse_qs(url.query, keep_blank_values=True, errors="strict", max_num_fields=100)
         except ValueError:
             raise http_error(400, "The address is malformed.") from None
-        request = Request(
-            self.app, self.command, segments, query, self.headers.get("Content-Type") or "", body
-        )
+        content_type = self.headers.get("Content-Type") or ""
+        bound = protocol.MAX_OPEN_BYTES
+        if segments[:2] == API and segments[2:] != ["variables", "versions"]:
+            self.app.check_key(self.headers.get("Authorization"))  # before reading megabytes
+            multipart = content_type.startswith("multipart/form-data")
+            bound = protocol.MAX_UPLOAD_BYTES if multipart else protocol.MAX_JSON_BYTES
+        body = self._body(bound)
+        self.close_connection = ends  # what the HTTP version and the Connection header say
+        request = Request(self.app, self.command, segments, query, content_type, body)
         if segments[:2] != API:
             return pages.dispatch(request, self.headers.get("Cookie") or "")
         request.segments = segments[2:]
-        if request.segments != ["variables", "versions"]:
-            self.app.check_key(self.headers.get("Authorization"))
         return dispatch(self.app, request)
 
-    def _body(self) -> bytes:
-        """The request's body, bounded; what is refused unread ends the connection."""
-        ends, self.close_connection = self.close_connection, True
+    def _body(self, bound: int) -> bytes:
+        """The request's body, which may have that many bytes."""
         if self.headers.get("Transfer-Encoding"):
             raise http_error(411, "A request needs a Content-Length.")
         lengths = self.headers.get_all("Content-Length") or ["0"]
         if len(lengths) > 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
             raise http_error(400, "The Content-Length is malformed.")
-        multipart = (self.headers.get("Content-Type") or "").startswith("multipart/form-data")
-        bound = protocol.MAX_UPLOAD_BYTES if multipart else protocol.MAX_JSON_BYTES
         if len(lengths[0]) > 12 or (length := int(lengths[0])) > bound:
             raise http_error(413, f"A request body may have {bound} bytes.")
-        if self.path.startswith("/hopsworks-api") and length:
-            self.app.check_key(self.headers.get("Authorization"))  # before reading megabytes
         body = self.rfile.read(length)
         if len(body) < length:
             raise http_error(400, "The request body is shorter than its Content-Length.")
-        self.close_connection = ends  # what the HTTP version and the Connection header say
         return body
 
     def _error(self, e: ApiError) -> Reply:

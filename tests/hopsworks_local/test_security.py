@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,31 @@ def test_bodies_have_bounds(rest: Any, api: str, server: Any) -> None:
     assert rest("POST", "featuregroups", deep).status_code == 400
     logic = '{"type": "AND", "leftLogic": ' * 500 + "{}" + "}" * 500
     assert 400 <= rest("PUT", "../query", logic.encode()).status_code <= 501
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/login", 413),
+        ("/hopsworks-api/api/variables/versions", 413),
+        ("/hopsworks-api/api/project", 401),
+        ("/%68opsworks-api/api/project", 401),
+        ("//hopsworks-api/api/project", 401),
+        ("https://x/hopsworks-api/api/project", 401),
+    ],
+)
+def test_without_the_key_no_megabytes_are_read(server: Any, target: str, status: int) -> None:
+    """Only the head is sent: a server that would read the body waits for it."""
+    head = f"POST {target} HTTP/1.1\r\nContent-Length: 5000\r\nContent-Type: multipart/form-data"
+    address = ("127.0.0.1", int(server.env["HOPSWORKS_PORT"]))
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(address, timeout=9) as plain,
+        context.wrap_socket(plain) as tls,
+    ):
+        tls.sendall(f"{head}\r\n\r\n".encode())
+        assert tls.recv(65536).startswith(f"HTTP/1.1 {status} ".encode())
 
 
 @pytest.mark.parametrize(
