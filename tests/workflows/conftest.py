@@ -12,8 +12,11 @@ import yaml
 
 from tests.processes import REPOSITORY, copy_project
 
-# what a machine has of its own: how to reach the package index, and where temporary files go
-OF_THE_MACHINE = re.compile(r"HOME|LANG|TMPDIR|SSL_CERT_FILE|PIP_.*|.*_PROXY|.*_proxy")
+# what a machine has of its own: how to reach the package index, where temporary files go, and which
+# of the tests pytest takes
+OF_THE_MACHINE = re.compile(
+    r"HOME|LANG|TMPDIR|SSL_CERT_FILE|PIP_.*|.*_PROXY|.*_proxy|PYTEST_ADDOPTS"
+)
 
 
 def load(name):

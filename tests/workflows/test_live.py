@@ -1,0 +1,29 @@
+"""live.yml's steps, run as they are written, with a local Hopsworks in a cluster's place."""
+
+import re
+import sys
+
+import hopsworks_local
+from tests.workflows.conftest import load
+
+
+def test_the_contract_is_tried_where_the_variables_lead(github, tmp_path, monkeypatch):
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1,localhost")
+    # what saves no model: the client sleeps five seconds for each
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k 'not model and not best'")
+    steps = {step.get("name"): step for step in load("live.yml")["jobs"]["contract"]["steps"]}
+    github.installed[steps["Install"]["run"]] = sys.prefix  # made from the same file
+
+    with hopsworks_local.start(tmp_path, "wine") as server:
+        run = github.run(
+            "live.yml",
+            secrets={"HOPSWORKS_API_KEY": server.env["HOPSWORKS_API_KEY"]},
+            vars={  # HOPSWORKS_PROJECT is not among them, so it is passed empty
+                "HOPSWORKS_HOST": server.env["HOPSWORKS_HOST"],
+                "HOPSWORKS_PORT": server.env["HOPSWORKS_PORT"],
+                "HOPSWORKS_HOSTNAME_VERIFICATION": "false",  # its certificate is its own
+            },
+        )
+    assert not run.failed, run.output
+    assert re.search(r"\d\d passed, .*deselected", run.output), run.output
