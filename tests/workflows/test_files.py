@@ -192,6 +192,14 @@ def test_only_these_secrets_are_used():
 
 
 @every_workflow
+def test_no_secret_is_there_while_packages_are_installed(name):
+    """Code of packages runs then, and those that packages need in turn are not pinned."""
+    holding = [load(name), *jobs(name)]
+    holding += [step for step in steps(name) if "pip install" in step.get("run", "")]
+    assert not [place for place in holding if "secrets." in str(place.get("env"))]
+
+
+@every_workflow
 def test_every_secret_is_looked_for_first(name):
     """A job that uses a secret asks for it, or needs a job that did."""
     for key, job in load(name)["jobs"].items():
