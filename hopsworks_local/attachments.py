@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
+import re
 import time
 from typing import Any
 
@@ -21,7 +22,9 @@ _TYPES = {
     "boolean": bool,
     "array": list,
     "object": dict,
+    "null": type(None),
 }
+_WORDS = ("type", "properties", "required", "title", "description", "$schema", "$id")
 _PLACES = (
     "featuregroups/{id:int}",
     "featureview/{name}/version/{version:int}",
@@ -51,20 +54,40 @@ def _schema(request: Request, name: str) -> dict[str, Any]:
         raise ApiError(370005, f"The file tag_schemas.json is damaged: {e}") from None
     if not isinstance(schemas, dict) or name not in schemas:
         raise ApiError(370000, f"There is no tag schema {name!r}; add it to tag_schemas.json.")
+    _check_schema(schemas[name])
     return schemas[name]
 
 
-def _fits(value: Any, schema: Any) -> bool:
+def _kinds(schema: dict[str, Any]) -> list[Any]:
+    kinds = schema.get("type", list(_TYPES))
+    return kinds if isinstance(kinds, list) else [kinds]
+
+
+def _check_schema(schema: Any) -> None:
+    """Refuse what `_fits` does not look at: passed over, it would let every value pass."""
+    if not isinstance(schema, dict):
+        raise unsupported(f"The tag schema {schema!r}")
+    unknown = [word for word in schema if word not in _WORDS]
+    unknown += [kind for kind in _kinds(schema) if kind not in list(_TYPES)]
+    if unknown:
+        raise unsupported(f"A tag schema with {unknown[0]!r}")
+    take(schema, "required", list, [])
+    for part in take(schema, "properties", dict, {}).values():
+        _check_schema(part)
+
+
+def _fits(value: Any, schema: dict[str, Any]) -> bool:
     """Whether a value is of the schema's `type`, with its `properties` and `required`."""
-    kind = schema.get("type") if isinstance(schema, dict) else None
-    expected = _TYPES.get(kind, object) if kind else object
-    if not isinstance(value, expected) or (isinstance(value, bool) and kind != "boolean" and kind):
+    kinds = {k for k, kind in _TYPES.items() if isinstance(value, kind)}
+    if isinstance(value, bool):  # to Python a whole number, too
+        kinds = {"boolean"}
+    if not kinds & set(_kinds(schema)):
         return False
     if not isinstance(value, dict):
         return True
-    if any(key not in value for key in schema.get("required", [])):
+    if any(key not in list(value) for key in take(schema, "required", list, [])):
         return False
-    properties = schema.get("properties", {})
+    properties = take(schema, "properties", dict, {})
     return all(_fits(v, properties.get(k, {})) for k, v in value.items())
 
 
@@ -121,6 +144,10 @@ def save_statistics(request: Request, **found: Any) -> Any:
     entity, doc = _entity(request, found), request.json()
     key = "before" if take(doc, "beforeTransformation", bool, False) else "after"
     take(doc, "computationTime", int)
+    for field in _WINDOW.values():
+        take(doc, field, int, None)
+    for described in take(doc, "featureDescriptiveStatistics", list, []):
+        take(described, "featureName", str)
     request.app.folder.set_item(entity.id, "statistics", key, doc)
     return {"count": 1, "items": [doc]}
 
@@ -155,7 +182,8 @@ def _get_statistics(request: Request, **found: Any) -> Any:
             ]
         elif name != "row_percentage_eq":
             field, _, comparison = name.rpartition("_")
-            if field not in _WINDOW or comparison not in _COMPARE or not value.isdecimal():
+            known = field in _WINDOW and comparison in _COMPARE
+            if not known or not re.fullmatch(r"[0-9]{1,18}", value):
                 raise unsupported(f"Statistics with the filter {text!r}")
             bound, fits = int(value), _COMPARE[comparison]
             stored = [s for s in stored if fits(s.get(_WINDOW[field]) or 0, bound)]
@@ -169,7 +197,7 @@ def _get_statistics(request: Request, **found: Any) -> Any:
 
 def _of_features(doc: dict[str, Any], names: list[str]) -> dict[str, Any]:
     described = doc.get("featureDescriptiveStatistics") or []
-    kept = [d for d in described if d.get("featureName") in names]
+    kept = [d for d in described if d["featureName"] in names]
     return {**doc, "featureDescriptiveStatistics": kept}
 
 

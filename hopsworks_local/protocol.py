@@ -97,9 +97,10 @@ def _finite(text: str) -> float:
 
 def parse_json(text: bytes | str) -> Any:
     """JSON that can be answered again: NaN, Infinity and numbers too large for a float are refused,
-    as the Java backend refuses them, and so is what is nested too deeply."""
+    as the Java backend refuses them, and so are half a character and what is nested too deeply."""
     try:
         found = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate is no text
     except (ValueError, RecursionError) as e:
         raise http_error(400, f"The request body is not valid JSON: {e}") from None
     level = [found]

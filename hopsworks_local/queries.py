@@ -25,7 +25,7 @@ from .groups import (
     group_by_id,
     open_table,
 )
-from .protocol import ApiError, Request, illegal, route, take, unsupported
+from .protocol import ApiError, Request, illegal, parse_json, route, take, unsupported
 from .state import Entity
 
 _OPERATORS = {
@@ -251,8 +251,8 @@ def _condition_sql(groups: list[Entity], node: dict[str, Any]) -> str:
         return f"regexp_like({left}, {_text(_like(value))})"
     if node["condition"] == "IN":
         try:
-            values = json.loads(value)
-        except (ValueError, RecursionError):
+            values = parse_json(value)
+        except ApiError:
             raise _bad_value(value, kind) from None
         values = values if isinstance(values, list) else [values]
         if not values or any(not isinstance(v, (str, int, float)) for v in values):

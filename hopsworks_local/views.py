@@ -105,7 +105,7 @@ def _read_transformations(
 ) -> list[dict[str, Any]]:
     """The model-dependent transformation functions; the client runs them, we keep their source."""
     found = []
-    names = {n for _, _, n in queries.output(request.app, queries.sources(request, query), query)}
+    names = [n for _, _, n in queries.output(request.app, queries.sources(request, query), query)]
     for i, function in enumerate(take(doc, "transformationFunctions", list, [])):
         udf = take(function, "hopsworksUdf", dict)
         take(udf, "sourceCode", str), take(udf, "name", str)

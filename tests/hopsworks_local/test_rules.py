@@ -309,6 +309,49 @@ def test_time_splits_must_not_overlap(make_group: Any, make_view: Any) -> None:
     refused(270206, lambda: view.train_test_split(train_start="2024-03-01", train_end="2024-01-01"))
 
 
+# -- what the client never sends -------------------------------------------------------------------
+
+
+def test_half_a_character(make_group: Any, rest: Any) -> None:
+    group = make_group(pd.DataFrame({"id": [1], "s": ["a"]}))
+    doc = rest("GET", f"featuregroups/{group.id}").json()
+    for text in ({"description": "\ud800"}, {"\ud800": 1}):
+        changed = rest("PUT", f"featuregroups/{group.id}?updateMetadata=true", {**doc, **text})
+        assert changed.status_code == 400
+    one = {"feature": {"name": "s", "featureGroupId": group.id}, "condition": "IN"}
+    query = {"leftFeatureGroup": doc, "leftFeatures": doc["features"]}
+    query["filter"] = {"type": "SINGLE", "leftFilter": {**one, "value": '["\\ud800"]'}}
+    assert rest("PUT", "../query", query).json()["errorCode"] == 270139
+
+
+def test_a_transformed_feature_that_is_no_name(make_group: Any, make_view: Any, rest: Any) -> None:
+    view = make_view(make_group(ONE).select_all())
+    doc = rest("GET", f"featureview/{view.name}/version/1").json()
+    udf = {"name": "f", "sourceCode": "", "transformationFeatures": [[]]}
+    doc |= {"version": 2, "transformationFunctions": [{"hopsworksUdf": udf}]}
+    assert rest("POST", "featureview", doc).json()["errorCode"] == 270164
+
+
+def test_statistics_that_are_none(make_group: Any, make_view: Any, rest: Any) -> None:
+    view = make_view(make_group(ONE).select_all())
+    view.training_data()
+    path = f"featureview/{view.name}/version/1/trainingdatasets/version/1/statistics"
+    whole = {"computationTime": 5, "featureDescriptiveStatistics": [{"featureName": "x"}]}
+    for wrong in (
+        {"windowEndCommitTime": "x"},
+        {"windowStartCommitTime": []},
+        {"featureDescriptiveStatistics": 5},
+        {"featureDescriptiveStatistics": [None]},
+        {"featureDescriptiveStatistics": [{"featureName": []}]},
+    ):
+        assert rest("POST", path, {**whole, **wrong}).status_code == 422
+    assert rest("POST", path, whole).ok
+    found = rest("GET", f"{path}?feature_names=y&filter_by=window_end_commit_time_ltoeq:5")
+    assert found.json()["items"][0]["featureDescriptiveStatistics"] == []
+    many = rest("GET", f"{path}?filter_by=computation_time_ltoeq:{'9' * 5000}")
+    assert many.status_code == 501
+
+
 # -- tags ------------------------------------------------------------------------------------------
 
 
@@ -319,6 +362,35 @@ def test_tags_need_a_schema_and_must_fit(make_group: Any) -> None:
     refused(370005, lambda: group.add_tag("limits", {"high": 1}))
     refused(370002, lambda: group.delete_tag("owner"), 404)
     assert group.get_tag("owner") is None
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "status"),
+    [
+        ({"type": ["string", "null"]}, "me", 201),
+        ({"type": ["string", "null"]}, 7, 400),
+        ({"type": ["integer", "boolean"]}, True, 201),
+        ({"type": "integer"}, True, 400),
+        ({"properties": {"a": {"type": "number"}}}, {"a": 1, "b": 2}, 201),
+        ({"properties": {"a": {"type": "number"}}}, {"a": "x"}, 400),
+        ({"enum": ["a"]}, "b", 501),
+        ({"type": "text"}, "b", 501),
+        ({"type": [["string"]]}, "b", 501),
+        ({"properties": {"a": {"type": "array", "items": {}}}}, {"b": 1}, 501),
+        ({"properties": {"a": True}}, {"b": 1}, 501),
+        ({"required": [[]]}, {"a": 1}, 400),
+    ],
+)
+def test_what_a_tag_schema_says(
+    make_group: Any, rest: Any, root: Path, schema: Any, value: Any, status: int
+) -> None:
+    group, file = make_group(ONE), root / "local" / "tag_schemas.json"
+    before = file.read_text()
+    file.write_text(json.dumps({"t": schema}))
+    try:
+        assert rest("PUT", f"featuregroups/{group.id}/tags/t", value).status_code == status
+    finally:
+        file.write_text(before)
 
 
 def test_a_tag_of_what_is_deleted_at_that_moment(make_group: Any, root: Path) -> None:
