@@ -10,7 +10,7 @@ import tempfile
 import gradio as gr
 from history import read, write_csv
 from live import Live, refresh_seconds
-from look import how_to_connect, launch
+from look import launch, nothing
 from page import content as content_html
 from page import head as head_html
 
@@ -29,7 +29,7 @@ def show(seen, state=None):
     """Fill the page; what is there already (of digest ``seen``) is not sent again."""
     state = state or live.first()
     if state.value is None:
-        said = how_to_connect(state.trouble or "The first answer is still awaited.")
+        said = nothing(state, "Nothing to show yet")
         return said, gr.Row(visible=False), "", gr.skip(), ""
     head = head_html(state, datetime.datetime.now(datetime.UTC))
     if state.value.digest == seen:
@@ -48,7 +48,8 @@ html = functools.partial(gr.HTML, elem_classes="ours", apply_default_css=False)
 with gr.Blocks(
     title="How well are the daily wines predicted?",
     analytics_enabled=False,
-    delete_cache=(3600, 3600),
+    # a page gets a new link only when the data change, once a day: the file behind it must last
+    delete_cache=(3600, 7 * 86400),
     fill_width=True,  # as wide as the style sheet says
 ) as app:
     seen = gr.Textbox(visible=False)  # the digest of what this page shows
@@ -60,8 +61,10 @@ with gr.Blocks(
 
     filled = [head, buttons, content, download, seen]
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    app.load(show, seen, filled, **quiet)
-    gr.Timer(min(SECONDS, 15)).tick(show, seen, filled, **quiet)
+    # one by one, pages would wait for one another's first answer
+    at_once = quiet | {"concurrency_limit": None}
+    app.load(show, seen, filled, **at_once)
+    gr.Timer(min(SECONDS, 15)).tick(show, seen, filled, **at_once)
     again.click(refresh, seen, filled, api_visibility="private")
 
 if __name__ == "__main__":

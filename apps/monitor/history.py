@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from live import NothingToShow
 
 MODEL, APPROVED = "wine_quality", "approved"
 WINDOW_DAYS = 365  # what is read row by row; all-time counts come from the pipeline's tally
@@ -171,7 +172,9 @@ def _model(project, last):
     spec = json.loads(_content(files, f"{best.model_files_path}/spec.json"))
     wines = _content(files, f"{best.model_files_path}/wines.csv")
     if hashlib.sha256(wines).hexdigest() != spec["sha256"]["wines.csv"]:
-        raise ValueError(f"version {best.version}'s wines.csv is not the registered file")
+        raise NothingToShow(
+            f"The wines.csv of the model's version {best.version} is not the file that was registered."
+        )
     return Model(best.version, spec, pd.read_csv(io.BytesIO(wines)))
 
 

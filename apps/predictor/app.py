@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from checks import BadFile, check, check_rows, read_csv
 from live import Live, refresh_seconds
-from look import banner, how_to_connect, launch
+from look import banner, launch, nothing
 from page import form as form_html
 from page import head as head_html
 from page import many_intro, many_result, no_result, program
@@ -41,9 +41,9 @@ def predict(wine: dict) -> dict:
     """Predict the grade of one wine.
 
     wine: every measurement by name, as a number in the unit the page shows, and type, "red" or
-    "white". Returns grade, expected grade, the probability of every grade, grade_set (holds the
-    tasters' grade in 80 % of cases), notes on values outside the range of the data, and the
-    version of the model.
+    "white". Returns grade, expected grade, the probability of every grade, grade_set (the
+    most likely grades: sets made this way hold the tasters' grade for 80 % of all wines), notes on
+    values outside the range of the data, and the version of the model.
     """
     served = model()
     if not isinstance(wine, dict):
@@ -80,7 +80,7 @@ def show(version, raw, request: gr.Request):
     served = state.value
     skip = gr.skip()
     if served is None:
-        said = how_to_connect(state.trouble or "The first answer is still awaited.")
+        said = nothing(state, "No model to show yet")
         return said, gr.Tabs(visible=False), skip, skip, skip, skip, None
     if served.version == version:
         return head_html(served, state), skip, skip, skip, skip, skip, version
@@ -104,8 +104,10 @@ def grade_file(path):
     if path is None:
         return "", gr.DownloadButton(visible=False)
     served = model()
+    added = ["predicted_grade", "expected_grade", *(f"probability_{g}" for g in served.grades)]
+    added += ["model_version", "note", "problem"]
     try:
-        frame = read_csv(Path(path).read_bytes(), served.columns)
+        frame = read_csv(Path(path).read_bytes(), served.columns, added)
     except BadFile as error:
         return banner(str(error)), gr.DownloadButton(visible=False)
     wines, problems, notes = check_rows(frame, served.columns, served.spec["types"])
@@ -128,7 +130,7 @@ html = functools.partial(gr.HTML, elem_classes="ours", apply_default_css=False)
 with gr.Blocks(
     title="How good is this wine?",
     analytics_enabled=False,
-    delete_cache=(3600, 3600),
+    delete_cache=(3600, 86400),  # for a day, files given and graded can be had in an open page
     fill_width=True,  # as wide as the style sheet says
 ) as app:
     version = gr.Number(visible=False, precision=0)  # the version this page was filled by
@@ -160,8 +162,10 @@ with gr.Blocks(
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     filled = [head, tabs, form, result, intro, usage, version]
-    app.load(show, [version, form], filled, **quiet)
-    gr.Timer(min(SECONDS, 15)).tick(show, [version, form], filled, **quiet)
+    # one by one, pages would wait for one another's first answer
+    at_once = quiet | {"concurrency_limit": None}
+    app.load(show, [version, form], filled, **at_once)
+    gr.Timer(min(SECONDS, 15)).tick(show, [version, form], filled, **at_once)
     form.input(update, form, [result, form], trigger_mode="always_last", **quiet)
     upload.change(grade_file, upload, [graded, download], api_visibility="private")
 

@@ -76,11 +76,12 @@ def shown(value, column):
     return f"{value:.6g} {column['unit']}".strip()
 
 
-def read_csv(content, columns):
+def read_csv(content, columns, added=()):
     """The rows of a CSV file (bytes) as a frame of text, its columns under the model's names.
 
     Comma, semicolon or tab; names as in the file of examples, as labels, or with spaces. The
-    index is the row's number as a spreadsheet shows it: the header's is 1, empty rows count.
+    index is the row's number as a spreadsheet shows it: the header's is 1, empty rows count. Of
+    the columns ``added`` by an answer the file must have all, as an earlier answer, or none.
     Raises BadFile.
     """
     try:
@@ -115,6 +116,11 @@ def read_csv(content, columns):
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise BadFile(f"The file has two columns {twice[0]!r}.")
+    taken = [name for name in added if name in names]
+    if taken and len(taken) < len(added):  # or a column of the asker's own would be lost
+        raise BadFile(
+            f"The file has a column {taken[0]!r}, as the answer will: give yours another name."
+        )
     missing = [name for name in (*columns, "type") if name not in names]
     if missing:
         raise BadFile(f"The file has no column {', '.join(missing)}.")

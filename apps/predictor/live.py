@@ -5,6 +5,7 @@ apps' folders hold this same file, since a Space sees only its own folder.
 """
 
 import atexit
+import concurrent.futures
 import datetime
 import functools
 import logging
@@ -23,10 +24,15 @@ from typing import Any
 
 PUBLIC_HOST = "eu-west.cloud.hopsworks.ai"
 SLOW_SECONDS = 20  # an answer that takes longer is reported while it is waited for
+GIVE_UP_SECONDS = 300  # and after so long it is asked for anew, over a new connection
 
 
 class NotConnected(Exception):
     """No way to Hopsworks; the message says what to do about it."""
+
+
+class NothingToShow(Exception):
+    """Hopsworks answered, with nothing that can be shown; the message says why, to visitors."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +42,16 @@ class State:
     value: Any = None
     as_of: datetime.datetime | None = None
     trouble: str | None = None
+    connected: bool = False  # whether Hopsworks answered, be it with nothing to show
     rounds: int = 0  # reads that came to an end, well or not
 
 
 class Live:
     """A value that ``read(project, last value)`` gives, read again when older than ``seconds``.
 
-    ``read`` runs in one thread, never twice at once, however many pages are open. Make it in the
-    main thread: it has SIGTERM, by which Spaces are stopped, end the process as it does of itself.
+    However many pages are open, one ``read`` runs at a time; one that takes longer than
+    GIVE_UP_SECONDS is left to itself. Make it in the main thread: it has SIGTERM, by which Spaces
+    are stopped, end the process as it does of itself.
     """
 
     def __init__(self, read: Callable[[Any, Any], Any], seconds: float):
@@ -62,9 +70,8 @@ class Live:
             self._wanted.set()
         waiting = time.monotonic() - self._began
         if self._began > self._ended and waiting > SLOW_SECONDS:
-            return replace(
-                self._state, trouble=f"{_host()} has not answered for {waiting:.0f} seconds."
-            )
+            trouble = f"{_host()} has not answered for {waiting:.0f} seconds."
+            return replace(self._state, trouble=trouble, connected=False)
         return self._state
 
     def first(self, timeout: float = 15) -> State:
@@ -88,15 +95,17 @@ class Live:
             self._wanted.clear()
             self._began = time.monotonic()
             try:
-                project = project or connect()
-                value = self._read(project, self._state.value)
+                project = project or _in_time(connect)
+                value = _in_time(self._read, project, self._state.value)
                 now = datetime.datetime.now(datetime.UTC)
-                changes = {"value": value, "as_of": now, "trouble": None}
+                changes = {"value": value, "as_of": now, "trouble": None, "connected": True}
+            except NothingToShow as error:
+                changes = {"trouble": str(error), "connected": True}
             except Exception as error:  # whatever it is: the page goes on and says it
                 if not isinstance(error, NotConnected):
                     logging.warning("reading from Hopsworks failed", exc_info=error)
                 project = None  # log in afresh: the server may have been replaced
-                changes = {"trouble": in_words(error)}
+                changes = {"trouble": in_words(error), "connected": False}
             self._ended = time.monotonic()
             with self._changed:
                 self._state = replace(self._state, rounds=self._state.rounds + 1, **changes)
@@ -159,8 +168,8 @@ def in_words(error: Exception) -> str:
         status = getattr(getattr(cause, "response", None), "status_code", status)
         if isinstance(cause, ssl.SSLError):
             return (
-                f"The certificate of {_host()} is not trusted: if it is the cluster's own, set "
-                "HOPSWORKS_HOSTNAME_VERIFICATION to false."
+                f"The certificate of {_host()} is not trusted: if it is the cluster's own, name it in "
+                "HOPSWORKS_TRUST_STORE_PATH, or set HOPSWORKS_HOSTNAME_VERIFICATION to false."
             )
         if (
             isinstance(cause, ConnectionError | TimeoutError)
@@ -180,6 +189,27 @@ def in_words(error: Exception) -> str:
 
 def _host():
     return os.environ.get("HOPSWORKS_HOST") or PUBLIC_HOST
+
+
+def _in_time(function, *args):
+    """``function(*args)``, given up after GIVE_UP_SECONDS with NotConnected.
+
+    The client sets no timeouts: a connection that stalls would hold it for ever. Its thread is
+    left behind, and ends with the process.
+    """
+    outcome = concurrent.futures.Future()
+
+    def work():
+        try:
+            outcome.set_result(function(*args))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    concurrent.futures.wait([outcome], GIVE_UP_SECONDS)
+    if not outcome.done():
+        raise NotConnected(f"{_host()} did not answer within {GIVE_UP_SECONDS} seconds.")
+    return outcome.result()
 
 
 def _end(number, _):

@@ -28,14 +28,14 @@ THEME = gr.themes.Soft(
 
 CSS = """
 :root {
-  --wine: #8b1e3f; --gold: #d1a827; --ink: #3b3b3b; --soft: #6a6461; --line: #e4dcd7;
+  --wine: #8b1e3f; --gold: #a67c00; --ink: #3b3b3b; --soft: #6a6461; --line: #e4dcd7;
   --card: #ffffff; --tint: #f6eeea; --accent: #8b1e3f; --bad: #a3201d; --bad-tint: #fdeceb;
   --warn: #7a5200; --warn-tint: #fdf3dc; --glass: #b9aea8; --up: #2c6e49; --down: #8b1e3f;
 }
 .dark {
   --ink: #ece5e2; --soft: #b9aeaa; --line: #41373a; --card: #211b1d; --tint: #2d2528;
   --accent: #f0a3b8; --bad: #ffb3ae; --bad-tint: #45201f; --warn: #f4d58a; --warn-tint: #3d3015;
-  --glass: #7d7275; --up: #8fd3ac; --down: #f0a3b8;
+  --gold: #d1a827; --glass: #7d7275; --up: #8fd3ac; --down: #f0a3b8;
 }
 .gradio-container { max-width: 1180px !important; margin: 0 auto !important; width: 100%; min-width: 0; }
 .gradio-container .main, .gradio-container .wrap, .gradio-container .contain,
@@ -80,7 +80,7 @@ CSS = """
   margin-right: 0.4em; border: 1px solid rgba(0, 0, 0, 0.25);
 }
 .ours .dot.red { background: var(--wine); }
-.ours .dot.white { background: var(--gold); }
+.ours .dot.white { background: #e2bf4f; }
 .ours .hidden {
   position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
 }
@@ -88,6 +88,7 @@ CSS = """
 @media (prefers-reduced-motion: reduce) { .ours * { transition: none !important; } }
 @media (max-width: 640px) {
   .ours .card { padding: 14px; border-radius: 12px; }
+  #head th code { overflow-wrap: anywhere; } /* names of variables are long */
   .gradio-container .main { padding: 12px !important; }
   .gradio-container .html-container { padding: 0 !important; }
 }
@@ -140,10 +141,15 @@ def kind_mark(kind):
     return f'<span class="dot {escape(kind)}" aria-hidden="true"></span>{escape(kind)}'
 
 
-def how_to_connect(trouble):
-    """What to show when there is nothing to show yet: what is wrong, and how to connect."""
+def nothing(state, heading):
+    """What to show in place of a value: that it is awaited, why there is none, how to connect."""
+    if state.trouble is None:
+        return "<p>Still connecting to Hopsworks …</p>"
+    if state.connected:
+        return f"""<h1>{heading}</h1><div class="banner" role="status"><p>{escape(state.trouble)}</p></div>
+<p class="soft">It is looked for again and again: this page fills by itself.</p>"""
     return f"""<div class="banner bad" role="status"><p><strong>Not connected to Hopsworks.</strong>
-{escape(trouble)}</p></div>
+{escape(state.trouble)}</p></div>
 <div class="card"><h2>How to connect</h2>
 <p>This app reads everything from a Hopsworks project. Give it these variables: on Hugging Face
 under <em>Settings, Variables and secrets</em>, elsewhere in the environment.</p>
@@ -156,8 +162,12 @@ scopes project, featurestore, modelregistry and dataset; a secret</td></tr>
 needed when the key sees several</td></tr>
 <tr><th class="left" scope="row"><code>HOPSWORKS_HOST</code></th><td class="left">your cluster's host;
 the public one when left out</td></tr>
+<tr><th class="left" scope="row"><code>HOPSWORKS_PORT</code></th><td class="left">its port; 443 when left
+out</td></tr>
 <tr><th class="left" scope="row"><code>HOPSWORKS_HOSTNAME_VERIFICATION</code></th><td class="left">false for a
-cluster whose certificate is its own</td></tr></tbody></table></div>
+cluster whose certificate is its own</td></tr>
+<tr><th class="left" scope="row"><code>HOPSWORKS_TRUST_STORE_PATH</code></th><td class="left">or else the path
+of a file with that certificate</td></tr></tbody></table></div>
 <p class="soft small">It goes on trying: once the variables are right and the app was restarted, this
 page fills by itself.</p></div>"""
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import sklearn
 import xgboost
+from live import NothingToShow
 
 NAME = "wine_quality"
 APPROVED = "approved"  # the metric only approved versions have: the version's own number
@@ -31,16 +32,17 @@ class Served:
         for file in ("model.joblib", "wines.csv"):
             found = hashlib.sha256((folder / file).read_bytes()).hexdigest()
             if found != self.spec["sha256"].get(file):
-                raise ValueError(
-                    f"version {version}'s {file} is not the file that was registered: not loaded"
+                raise NothingToShow(
+                    f"Version {version}'s {file} is not the file that was registered, so the model is "
+                    "not loaded."
                 )
         for library in (sklearn, xgboost):
             made, here = self.spec["versions"].get(library.__name__), library.__version__
             # pickles are promised to work in the same minor version only
             if str(made).split(".")[:2] != here.split(".")[:2]:
-                raise ValueError(
-                    f"version {version} was made with {library.__name__} {made} and this is {here}: "
-                    "not loaded; make requirements.txt and the model agree"
+                raise NothingToShow(
+                    f"Version {version} was made with {library.__name__} {made} and this is {here}, so "
+                    "the model is not loaded: make requirements.txt and the model agree."
                 )
         self.model = joblib.load(folder / "model.joblib")
         self.columns = {column["name"]: column for column in self.spec["columns"]}
@@ -71,7 +73,7 @@ class Served:
         return grades, chances
 
     def grade_set(self, chances):
-        """The most probable grades that together hold the truth in 80 % of cases."""
+        """The most probable grades, ascending; such sets hold the truth for 80 % of all wines."""
         order = np.argsort(-chances)
         before = chances[order].cumsum() - chances[order]
         return sorted(self.grades[i] for i in order[before < self.spec["set_level"]])
@@ -132,7 +134,9 @@ def latest(project, current):
     best = registry.get_best_model(NAME, APPROVED, "max")
     # versions without the metric sort last, so one can come back even when none was approved
     if best is None or APPROVED not in best.training_metrics:
-        raise LookupError(f"no approved version of {NAME} in the model registry yet")
+        raise NothingToShow(
+            f"The model registry has no approved version of {NAME} yet: train.ipynb makes one."
+        )
     if current and current.version == best.version:
         return current
     with tempfile.TemporaryDirectory() as folder:

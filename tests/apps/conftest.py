@@ -1,7 +1,7 @@
 """A browser, a local Hopsworks after a real pipeline run, and an app, running, on it."""
 
 import datetime
-import importlib.util
+import importlib
 import os
 import re
 import shutil
@@ -217,11 +217,16 @@ def answer_of(fitted, wine):
 
 
 def load(app, name):
-    """A module of an app. Both apps have modules of the same names, so none is importable."""
-    spec = importlib.util.spec_from_file_location(f"{app}_{name}", APPS / app / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """A module of an app, anew. Both apps have modules of the same names, so none stays importable."""
+    folder = str(APPS / app)
+    sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(folder)
+        for key, module in [*sys.modules.items()]:
+            if (getattr(module, "__file__", None) or "").startswith(folder):
+                del sys.modules[key]
 
 
 def assert_accessible(page):

@@ -108,7 +108,7 @@ def test_the_served_model_is_read_once_and_checked(pipeline_root, reader, tmp_pa
 
     with open(model_folder(pipeline) / "wines.csv", "a") as file:
         file.write("\n")
-    with pytest.raises(ValueError, match="not the registered file"):
+    with pytest.raises(history.NothingToShow, match="is not the file that was registered"):
         history.read(project, None)
 
 

@@ -1,5 +1,6 @@
 """What both apps share: the connection to Hopsworks, told in words, and nothing left behind."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -7,9 +8,11 @@ import sys
 import time
 
 import pytest
+from playwright.sync_api import expect
 
-from tests.apps.conftest import APPS
+from tests.apps.conftest import APPS, load
 from tests.servers import port_of, reserved
+from wine import connection
 
 TELL = """
 import live
@@ -26,11 +29,55 @@ while not reading.now().trouble:
     time.sleep(0.1)
 print(reading.now().trouble)
 """
+GIVE_UP = """
+import hopsworks, live, os, time
+live.GIVE_UP_SECONDS = 5
+reading = live.Live(lambda project, last: project.name, seconds=1)
+while not reading.now().rounds:
+    time.sleep(0.1)
+trouble = reading.now().trouble
+os.environ["HOPSWORKS_PORT"] = os.environ["RIGHT_PORT"]
+while not reading.now().value:
+    time.sleep(0.1)
+print(trouble, "Then it is", reading.now().value)
+"""
 
 
 @pytest.mark.parametrize("file", ["live.py", "look.py"])
 def test_both_apps_hold_the_same_file(file):
     assert (APPS / "monitor" / file).read_bytes() == (APPS / "predictor" / file).read_bytes()
+
+
+def test_the_apps_know_the_public_host_of_the_pipeline():
+    assert load("monitor", "live").PUBLIC_HOST == connection.PUBLIC_HOST
+
+
+@pytest.mark.parametrize("app", ["monitor", "predictor"])
+def test_the_page_and_the_readme_name_the_same_variables(app):
+    page, readme = (
+        set(re.findall(r"HOPSWORKS_\w+", (APPS / app / file).read_text()))
+        for file in ("look.py", "README.md")
+    )
+    assert page == readme
+
+
+def test_while_the_first_answer_is_awaited_nothing_is_called_wrong():
+    look, live = load("monitor", "look"), load("monitor", "live")
+    said = look.nothing(live.State(), "Nothing to show yet")
+    assert "Still connecting to Hopsworks" in said
+    assert "Not connected" not in said
+
+
+def test_every_visitor_is_told_at_once_that_the_first_answer_is_awaited(
+    start_app, open_page, empty_server
+):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        app = start_app("monitor", **empty_server.env | {"HOPSWORKS_PORT": str(port_of(silent))})
+        first, *others = [open_page(app.wait().url) for _ in range(3)]
+        told = re.compile("Still connecting to Hopsworks|has not answered for")
+        expect(first.locator("#head")).to_contain_text(told, timeout=25_000)
+        for page in others:
+            expect(page.locator("#head")).to_contain_text(told, timeout=5_000)
 
 
 def test_every_way_not_to_connect_is_told_in_a_sentence(empty_pipeline, empty_server):
@@ -50,6 +97,11 @@ def test_every_way_not_to_connect_is_told_in_a_sentence(empty_pipeline, empty_se
                 {"HOPSWORKS_PORT": str(port_of(silent))},
                 WAIT,
                 "127.0.0.1 has not answered for 1 seconds.",
+            ),
+            (
+                {"HOPSWORKS_PORT": str(port_of(silent)), "RIGHT_PORT": empty_server.env["HOPSWORKS_PORT"]},
+                GIVE_UP,
+                "127.0.0.1 did not answer within 5 seconds. Then it is wine",
             ),
         ]  # fmt: skip
         started = [

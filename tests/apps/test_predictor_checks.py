@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.apps.conftest import load, model_folder
 from tests.bomb import Bomb
 from wine import model
-from wine.columns import BY_NAME, FEATURES, NAMES, TYPES
+from wine.columns import BY_NAME, FEATURES, GRADES, NAMES, TYPES
+from wine.decoding import prediction_sets
 
 checks = load("predictor", "checks")
 COLUMNS = {
@@ -81,6 +82,10 @@ def test_the_app_answers_as_wine_model_does(served, fitted, wines):
     np.testing.assert_allclose(served.expected(wines), expected, rtol=1e-9)
     np.testing.assert_array_equal(served.decode(expected)[0], grades)
     np.testing.assert_allclose(served.decode(expected)[1], chances, rtol=1e-12)
+    sets = prediction_sets(chances, fitted[1]["set_level"])
+    assert [served.grade_set(row) for row in chances] == [
+        np.array(GRADES)[inside].tolist() for inside in sets
+    ]
 
 
 def test_effects_sum_to_the_way_from_the_typical_wine_to_this_one(served, wines):
@@ -116,13 +121,17 @@ def test_an_altered_file_is_not_loaded(pipeline_root, tmp_path, file):
     folder = shutil.copytree(model_folder(pipeline_root), tmp_path / "model")
     with open(folder / file, "ab") as out:
         out.write(b"\n")
-    with pytest.raises(ValueError, match=f"{file} is not the file that was registered"):
-        load("predictor", "served").Served(folder, 1, None)
+    app = load("predictor", "served")
+    with pytest.raises(app.NothingToShow, match=f"{file} is not the file that was registered"):
+        app.Served(folder, 1, None)
 
 
 def test_an_exchanged_model_is_refused_before_it_is_unpickled(pipeline_root, tmp_path):
     folder = shutil.copytree(model_folder(pipeline_root), tmp_path / "model")
     joblib.dump(Bomb(tmp_path / "unpickled"), folder / "model.joblib")
-    with pytest.raises(ValueError, match=r"model\.joblib is not the file that was registered"):
-        load("predictor", "served").Served(folder, 1, None)
+    app = load("predictor", "served")
+    with pytest.raises(
+        app.NothingToShow, match=r"model\.joblib is not the file that was registered"
+    ):
+        app.Served(folder, 1, None)
     assert not (tmp_path / "unpickled").exists()

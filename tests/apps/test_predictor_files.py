@@ -104,6 +104,28 @@ def test_the_file_of_examples_can_be_given_back(page, fitted, tmp_path):
     )
 
 
+def test_no_column_of_the_file_is_lost_to_the_answer(page, raw, tmp_path):
+    wines = raw[[*FEATURES]].head(3).reset_index(drop=True).assign(shelf=["a", "b", "c"])
+    wines.assign(note="from the cellar").to_csv(tmp_path / "noted.csv", index=False)
+    give(page, tmp_path / "noted.csv")
+    expect(page.locator("#graded .banner.bad")).to_have_text(
+        "The file has a column 'note', as the answer will: give yours another name."
+    )
+    wines.to_csv(tmp_path / "wines.csv", index=False)
+    give(page, tmp_path / "wines.csv")
+    expect(page.locator("#graded h2")).to_have_text("3 of 3 wines graded")
+    graded = download(page)
+    # an earlier answer is graded anew
+    graded.assign(alcohol=13.5, model_version=0).to_csv(tmp_path / "again.csv", index=False)
+    give(page, tmp_path / "again.csv")
+    expect(page.locator("#graded h2")).to_have_text("3 of 3 wines graded")
+    again = download(page)
+    assert list(again) == list(graded)
+    assert again["shelf"].tolist() == ["a", "b", "c"]
+    assert (again["model_version"] == 1).all()
+    assert (again["expected_grade"] > graded["expected_grade"]).all()
+
+
 def test_a_file_that_is_no_table_of_wines_is_refused_in_words(
     page, predictor, raw, proven, tmp_path
 ):

@@ -12,7 +12,7 @@ from gradio_client.exceptions import AppError
 from playwright.sync_api import expect
 
 import hopsworks_local
-from tests.apps.conftest import answer_of, assert_accessible
+from tests.apps.conftest import answer_of, assert_accessible, model_folder
 from wine import model
 from wine.columns import FEATURES, GRADES
 
@@ -175,22 +175,41 @@ def test_a_newly_approved_version_answers_without_a_restart_and_outlives_hopswor
     app.stop()
 
 
-def test_without_a_model_the_page_says_what_to_do(open_page, start_app, hopsworks, tmp_path):
-    with hopsworks_local.start(tmp_path / "empty", "wine") as empty:
-        started = {
+def test_without_a_model_the_page_says_what_to_do(
+    open_page, start_app, hopsworks, pipeline_root, tmp_path
+):
+    damaged = pipeline_root.copy(tmp_path / "damaged")
+    with open(model_folder(damaged) / "wines.csv", "a") as file:
+        file.write("\n")
+    with (
+        hopsworks_local.start(tmp_path / "empty", "wine") as empty,
+        hopsworks_local.start(damaged.store, "wine") as altered,
+    ):
+        not_connected = {
             "HOPSWORKS_API_KEY is not set.": start_app("predictor"),
             "127.0.0.1 refused the API key: check HOPSWORKS_API_KEY and its scopes.": start_app(
                 "predictor", **hopsworks.env | {"HOPSWORKS_API_KEY": "0123456789abcdef.refused"}
             ),
-            "no approved version of wine_quality in the model registry yet": start_app(
-                "predictor", **empty.env
+        }
+        nothing = {
+            "The model registry has no approved version of wine_quality yet: train.ipynb makes one.": (
+                start_app("predictor", **empty.env)
+            ),
+            "Version 1's wines.csv is not the file that was registered, so the model is not loaded.": (
+                start_app("predictor", **altered.env)
             ),
         }
-        for said, app in started.items():
+        for said, app in (not_connected | nothing).items():
             app.wait()
             page = open_page(app.url)
-            expect(page.locator("#head .banner.bad")).to_contain_text(said, timeout=20_000)
-            expect(page.get_by_role("heading", name="How to connect")).to_be_visible()
+            expect(page.locator("#head .banner")).to_contain_text(said, timeout=20_000)
+            headings = page.get_by_role("heading").all_inner_texts()
+            if app in nothing.values():
+                assert headings == ["No model to show yet"]
+                expect(page.locator("#head .banner")).to_have_text(said)
+            else:
+                assert headings == ["How to connect"]
+                expect(page.locator("#head .banner.bad")).to_contain_text("Not connected")
             expect(page.get_by_role("tab", name="One wine")).to_be_hidden()
             assert_accessible(page)
             with pytest.raises(AppError, match="There is no model yet"):
