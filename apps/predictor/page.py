@@ -48,16 +48,19 @@ def result(served, wine, answer, nearest):
     kind, grade, expected = wine["type"], answer["grade"], answer["expected"]
     within = served.spec["metrics"]["cv"]["within_one"]
     exact = served.spec["metrics"]["cv"]["accuracy"]
-    held = _grades(answer["grade_set"])
+    likely = answer["grade_set"]
+    # of the percentages as they are shown below
+    together = sum(round(100 * answer["probabilities"][grade]) for grade in likely)
     return f"""<div class="{kind}-wine"><div class="card"><div class="verdict">
 {glass(grade, kind, uid="result")}<div><h2 class="soft">Grade</h2>
 <div class="grade" data-grade="{grade}">{grade} <small>of 10</small></div>
-<p style="margin-top: 10px">Expected grade <strong class="expected">{expected:.2f}</strong>. In 80&nbsp;% of
-cases the tasters' grade is <strong>{held}</strong>.</p></div></div>
+<p style="margin-top: 10px">Expected grade <strong class="expected">{expected:.2f}</strong>. Most likely
+<strong>{_either(likely)}</strong> ({"together " * (len(likely) > 1)}{together}&nbsp;%).</p></div></div>
 <p class="hidden" role="status">Grade {grade}, expected grade {expected:.2f}.</p>
 {_chances(served, answer)}
 <p class="soft small">On wines it has not seen, the model is within one grade in
-<strong>{100 * within:.0f}&nbsp;%</strong> of cases and exactly right in {100 * exact:.0f}&nbsp;% (cross-validated).</p></div>
+<strong>{100 * within:.0f}&nbsp;%</strong> of cases and exactly right in {100 * exact:.0f}&nbsp;% (cross-validated). The
+coloured grades are the most likely ones: sets made this way hold the tasters' grade for 80&nbsp;% of all wines.</p></div>
 {_effects(served, wine, answer)}{_nearest(served, nearest)}
 <div class="dock" aria-hidden="true">{glass(grade, kind, uid="dock", size=44)}<span>grade</span>
 <b>{grade}</b><span class="soft">expected {expected:.2f}</span></div></div>"""
@@ -145,7 +148,8 @@ curl -sN {url}/gradio_api/call/predict/$EVENT"""
 <div class="pair"><section><h2>Python</h2>{_listing(python, "Python example")}</section>
 <section><h2>curl</h2>{_listing(curl, "curl example")}</section>
 <section><h2>The answer</h2>{_listing(json.dumps(answer, indent=2), "the answer")}
-<p>In 80&nbsp;% of cases the tasters' grade is in <code>grade_set</code>; <code>notes</code> tells of values the
+<p><code>grade_set</code> holds the most likely grades: sets made this way hold the tasters' grade for
+80&nbsp;% of all wines. <code>notes</code> tells of values the
 model has seen nothing like. What is wrong with a wine is said in words: as an <code>AppError</code> in Python, as
 <code>event: error</code> in curl.</p></section>
 <section><h2 id="fields-title">The measurements</h2><div class="scroll" tabindex="0" role="region"
@@ -292,5 +296,6 @@ def _by_row(title, texts, most=20):
     return f'<h2 style="margin-top: 1em">{title}</h2><ul class="rows">{items}{more}</ul>'
 
 
-def _grades(grades):
-    return f"{grades[0]} to {grades[-1]}" if len(grades) > 1 else f"{grades[0]}"
+def _either(grades):
+    *others, last = map(str, grades)
+    return f"{', '.join(others)} or {last}" if others else last

@@ -243,6 +243,32 @@ def test_every_tab_can_be_read(open_page, predictor, fitted, tmp_path, options):
     assert_readable()
 
 
+def test_the_dock_of_a_phone_covers_no_field_in_use(open_page, predictor):
+    page = filled(open_page(predictor.url, viewport=PHONE))
+    for name in NAMES:
+        field(page, name).focus()
+        inside, dock = field(page, name).bounding_box(), page.locator(".dock").bounding_box()
+        assert inside["y"] + inside["height"] <= dock["y"], name
+
+
+def test_the_likely_grades_are_those_of_the_coloured_bars(page, fitted):
+    sizes = set()
+    for wine in fitted[1]["examples"]:
+        page.get_by_role("button", name=f"{wine['type']}, graded {wine['quality']}").click()
+        assert_answers(page, fitted)
+        rows = page.locator("#result .chances tr.inside")
+        grades = [text.split("(")[0] for text in rows.locator("th").all_inner_texts()]
+        shares = [
+            int(text.rstrip("\xa0%")) for text in rows.locator("td:last-child").all_inner_texts()
+        ]
+        together = "together " if len(grades) > 1 else ""
+        expect(page.locator("#result .verdict")).to_contain_text(
+            f"Most likely {' or '.join(grades)} ({together}{sum(shares)} %)"
+        )
+        sizes.add(len(grades))
+    assert sizes == {1, 2}
+
+
 def test_the_page_tells_what_answers_and_how_sure_it_is(page, fitted):
     spec = fitted[1]
     expect(page.locator("#head .version")).to_contain_text(f"Model version 1 ({spec['model']})")
