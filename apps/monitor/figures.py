@@ -3,6 +3,7 @@
 Text scales too, so page.css makes it larger where the window is small, and there is room for that.
 """
 
+import math
 from html import escape
 
 import numpy as np
@@ -24,7 +25,7 @@ def confusion(counts):
             f' height="{CELL - 3}" rx="7" class="shade" fill-opacity="{share[row, column]:.2f}"/>'
         )
         if count:
-            tone = "over" if share[row, column] > 0.55 else "under"
+            tone = "over" if share[row, column] > 0.7 else "under"  # either can be read there
             cells.append(_text(x + 21.5, y + 21.5, _short(count), f"count {tone}"))
     for place, grade in enumerate(GRADES):
         cells.append(_text(46, 33.5 + place * CELL, grade, "tick"))
@@ -43,7 +44,7 @@ def recent(wines):
     """The latest wines by day: label as a ring, expected grade as a dash, prediction as a cross."""
     width, height, left, right = 640, 262, 42, 36
     step = (width - left - right) / max(len(wines), 8)
-    dated = max(1, -(-len(wines) // 5))  # every so many wines get their date below
+    dated = math.ceil(100 / step)  # every so many wines get their date below: it is 80 wide at most
     parts = []
     for grade in GRADES:
         y = _grade_y(grade)
@@ -123,7 +124,7 @@ def curve(days, values, *, name, promises, band=None, low=0.0):
     return _svg(width, height, "curve", said, "".join(parts))
 
 
-def spread(sample, reference, said):
+def spread(sample, reference, decimals, said):
     """Two distributions over one another: the reference as an area, the sample as a line."""
     low, high = np.quantile(reference, [0.002, 0.998])
     low, high = min(low, sample.min()), max(high, sample.max())
@@ -135,7 +136,9 @@ def spread(sample, reference, said):
         steps = " ".join(f"H{width * (place + 1):.1f} V{h:.1f}" for place, h in
                          enumerate([*heights[1:], 58]))  # fmt: skip
         shapes.append(f'<path class="{shape}" d="M0 58 V{heights[0]:.1f} {steps}"/>')
-    return _svg(200, 60, "spread", said, "".join(shapes))
+    ends = _text(0, 69, f"{low:.{decimals}f}", "tick", "start")
+    ends += _text(200, 69, f"{high:.{decimals}f}", "tick", "end")
+    return _svg(200, 78, "spread", said, "".join(shapes) + ends)
 
 
 def _grade_y(grade):

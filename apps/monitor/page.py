@@ -67,7 +67,7 @@ def _today(history):
 <div class="pair"><figure>{glass(int(wine["quality"]), wine["type"], uid="l", size=110)}
 <figcaption>label<b>{wine["quality"]}</b>of 10</figcaption></figure><figure>{right}</figure></div>
 <p><strong>{said[0].upper() + said[1:]}.</strong></p><dl class="values">{values}</dl><p class="soft small">The
-label is the grade of the nearest real wine, {escape(wine["source_id"])}. Nobody tasted the wine of the day:
+label is the grade of the nearest real wine, <span class="id">{escape(wine["source_id"])}</span>. Nobody tasted the wine of the day:
 it does not exist.</p></section>"""
 
 
@@ -182,7 +182,9 @@ def _drift(history):
         verdict = "drifts" if away > limit else "as in training"
         if away > limit:
             drifted.append(label.lower())
-        picture = figures.spread(sample, reference, f"{label}: daily wines over training wines")
+        picture = figures.spread(
+            *(sample, reference, column["decimals"]), f"{label}: daily wines over training wines"
+        )
         cards += f"""<div><h3>{escape(label)} <span class="soft small" style="font-weight: 400">{escape(column["unit"])}</span></h3>
 {picture}<p class="small"><span class="{"no" if away > limit else "yes"}">{verdict}</span>: distance {away:.2f},
 by chance up to {limit:.2f}</p></div>"""

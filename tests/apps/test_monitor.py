@@ -1,10 +1,12 @@
 """The monitor in a real browser: what it shows is what Hopsworks holds, as that comes and goes."""
 
 import os
+import re
 from contextlib import contextmanager
 from unittest.mock import patch  # for the environment only; the client is never replaced
 
 import hopsworks
+import numpy as np
 import pandas as pd
 import pytest
 from playwright.sync_api import expect
@@ -16,6 +18,8 @@ from tests.apps.conftest import (
     assert_fits,
     daily,
     day,
+    load,
+    model_folder,
     predictions,
 )
 from tests.processes import succeeded
@@ -95,6 +99,40 @@ def assert_legible(page):
     )
     assert len(texts) > 30
     assert [text for text in texts if text[1] < LEGIBLE or not text[2]] == []
+    assert_apart(page)
+
+
+def assert_apart(page):
+    """No text of a figure stands upon another one of its figure."""
+    upon = page.locator("svg.figure").evaluate_all(
+        """all => all.flatMap(figure => {
+          const texts = [...figure.querySelectorAll("text")].map(t => [t.textContent, t.getBoundingClientRect()])
+          const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom
+          return texts.flatMap(([said, a], i) =>
+            texts.slice(i + 1).filter(([, b]) => meet(a, b)).map(([other]) => [said, other]))
+        })"""
+    )
+    assert upon == []
+
+
+def colours(page, selector, *properties):
+    """Properties of the first element of a selector that are colours, as [red, green, blue]."""
+    said = page.locator(selector).first.evaluate(
+        "(e, names) => names.map(name => getComputedStyle(e)[name])", properties
+    )
+    return [np.array([float(part) for part in re.findall(r"[\d.]+", text)[:3]]) for text in said]
+
+
+def contrast(one, other):
+    """The contrast of two colours as WCAG defines it, 1 to 21."""
+
+    def luminance(colour):
+        part = colour / 255
+        linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +297,66 @@ def test_everyone_can_read_it(long_monitor, open_page, options):
             break
     else:
         raise AssertionError("the keyboard does not reach the buttons")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_count_and_line_stands_out(long_monitor, open_page, scheme):
+    page = open_page(long_monitor.url, color_scheme=scheme)
+    shows(page, "1,000 daily wines so far")
+    (card,) = colours(page, ".time", "backgroundColor")
+    for line in ("promise.p0", "promise.p1", "line", "label.white", "label.red", "cross"):
+        assert contrast(*colours(page, f".figure .{line}", "stroke"), card) >= 3, line
+
+    figures = load("monitor", "figures")
+    for share in range(1, 101):
+        counts = np.zeros((7, 7), dtype=int)
+        counts[0, :2] = share, 100 - share
+        page.locator("#content").evaluate(
+            "(e, svg) => { e.innerHTML = svg }",
+            f'<div class="ours">{figures.confusion(counts)}</div>',
+        )
+        cell, shade, text = (
+            colours(page, f".{kind}", "fill")[0] for kind in ("cell", "shade", "count")
+        )
+        opacity = float(page.locator(".shade").first.get_attribute("fill-opacity"))
+        assert opacity == share / 100
+        assert contrast(text, cell + (shade - cell) * opacity) >= 4.5, share
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_the_first_week_can_be_read_on_a_phone(
+    empty_pipeline, train, start_app, open_page, tmp_path, count
+):
+    pipeline = empty_pipeline.copy(tmp_path / "hopsworks")
+    wines = daily([day(back) for back in range(count)], train)
+    with project_of(pipeline) as project:
+        store = project.get_feature_store()
+        features.write(store, features.DAILY, wines)
+        features.write(store, features.PREDICTION, predictions(wines, wines["quality"]))
+    with hopsworks_local.start(pipeline.store, "wine") as server:
+        app = start_app("monitor", **server.env).wait()
+        page = open_page(app.url, viewport=PHONE)
+        shows(page, f"{count} daily wines so far")
+        assert page.locator("svg.recent circle").count() == count
+        expect(page.locator("svg.recent")).to_contain_text(f"{day(0):%d %b}")
+        assert_apart(page)
+
+
+def test_a_model_that_is_not_the_registered_one_is_no_lost_connection(
+    pipeline_root, start_app, open_page, tmp_path
+):
+    pipeline = pipeline_root.copy(tmp_path / "hopsworks")
+    with open(model_folder(pipeline) / "wines.csv", "a") as file:
+        file.write("\n")
+    with hopsworks_local.start(pipeline.store, "wine") as server:
+        app = start_app("monitor", **server.env).wait()
+        page = open_page(app.url)
+        expect(page.locator("#head .banner")).to_have_text(
+            "The wines.csv of the model's version 1 is not the file that was registered.",
+            timeout=20_000,
+        )
+        assert page.get_by_role("heading").all_inner_texts() == ["Nothing to show yet"]
+        assert_accessible(page)
 
 
 def test_wines_of_one_grade_and_no_model(
