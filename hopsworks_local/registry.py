@@ -7,6 +7,7 @@ import os
 import re
 from typing import Any
 
+from . import views
 from .protocol import (
     ApiError,
     Reply,
@@ -100,9 +101,12 @@ def put(request: Request, registry: int, key: str) -> Reply:
         raise unsupported("create_model(tags=...); use Model.set_tag after saving")
     if not (app.folder.files / "Models" / name / str(version)).is_dir():
         raise illegal(f"The folder Models/{name}/{version} does not exist.")
-    view = _read_view(doc)
-    dataset = take(doc, "trainingDatasetVersion", int, None)
-    stored = {**texts, "metrics": metrics or None, "view": view, "trainingDatasetVersion": dataset}
+    stored = {
+        **texts,
+        "metrics": metrics or None,
+        "trainingDatasetVersion": take(doc, "trainingDatasetVersion", int, None),
+        "dataset": _read_dataset(app, doc),
+    }
     try:
         model = app.folder.add("model", name, version, stored)
     except Exists:
@@ -110,14 +114,18 @@ def put(request: Request, registry: int, key: str) -> Reply:
     return Reply(201, model_dto(app, model))
 
 
-def _read_view(doc: dict[str, Any]) -> list[Any] | None:
-    """[name, version] of the feature view a model was trained from, for its provenance."""
+def _read_dataset(app: Any, doc: dict[str, Any]) -> int | None:
+    """The id of the training dataset of a model, if view and number are given and exist now: a view
+    that is deleted and made again has the old names, but the model is not trained from it."""
     sent = doc.get("featureView")
     if isinstance(sent, str):
         sent = parse_json(sent)
     if not sent:
         return None
-    return [take(sent, "name", str), take(sent, "version", int)]
+    view = app.folder.get("featureview", take(sent, "name", str), take(sent, "version", int))
+    number = take(doc, "trainingDatasetVersion", int, None)
+    dataset = view and number and app.folder.get("trainingdataset", view.name, number, view.id)
+    return dataset.id if dataset else None
 
 
 @route("GET", _MODELS + "/{key}")
@@ -182,16 +190,13 @@ def delete(request: Request, registry: int, id: str) -> Reply:
 
 @route("GET", _MODELS + "/{id}/provenance/links")
 def provenance(request: Request, registry: int, id: str) -> Any:
-    """`Model.get_feature_view()`: kept only if view and training dataset were given and exist."""
-    from . import views
-
+    """`Model.get_feature_view()`: of the training dataset that the model was saved with."""
     _check_registry(request, registry)
     model, app = model_by_id(request, id), request.app
     none: dict[str, Any] = {"upstream": [], "downstream": []}
-    view = model.doc["view"] and app.folder.get("featureview", *model.doc["view"])
-    number = model.doc["trainingDatasetVersion"]
-    dataset = view and number and app.folder.get("trainingdataset", view.name, number, view.id)
-    if not dataset:
+    dataset = app.folder.by_id("trainingdataset", model.doc.get("dataset") or 0)
+    view = dataset and app.folder.by_id("featureview", dataset.owner)
+    if not dataset or not view:  # deleted since, or by another request at this moment
         return none
 
     def node(kind: str, entity: Entity, doc: dict[str, Any], upstream: list[Any]) -> dict[str, Any]:

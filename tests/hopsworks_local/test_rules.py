@@ -429,6 +429,34 @@ def test_models(registry: Any, make_model: Any, name: str, rest: Any) -> None:
     assert rest("GET", listing).json() == {"count": 1, "items": []} or {"count": 1}
 
 
+def test_a_view_made_again_is_not_what_a_model_was_trained_from(
+    make_group: Any, make_view: Any, rest: Any, root: Path, name: str
+) -> None:
+    models, group = "modelregistries/1/models", make_group(ONE)
+    (root / "local" / "files" / "Models" / name / "1").mkdir(parents=True)
+    (root / "local" / "files" / "Models" / name / "2").mkdir()
+
+    def save(version: int, number: int) -> Callable[[], list[Any]]:
+        doc = {"name": name, "version": version, "trainingDatasetVersion": number}
+        doc["featureView"] = {"name": name, "version": 1}
+        id = rest("PUT", f"{models}/{name}_{version}", doc).json()["id"]
+        return lambda: rest("GET", f"{models}/{id}/provenance/links").json()["upstream"]
+
+    view = make_view(group.select_all())
+    view.training_data()
+    trained, too_early = save(1, 1), save(2, 2)
+    view.training_data()
+    assert trained()[0]["upstream"][0]["node"]["artifact"]["name"] == view.name
+    assert too_early() == []
+    view.delete()
+    view = make_view(group.select_all())
+    view.training_data()
+    assert trained() == []
+    for version in (1, 2):
+        id = rest("GET", f"{models}/{name}_{version}").json()["id"]
+        rest("DELETE", f"{models}/{id}")
+
+
 # -- files -----------------------------------------------------------------------------------------
 
 
