@@ -43,13 +43,15 @@ LEAKS = {  # what no answer may hold, and what it would be
 ODD: list[Any] = [
     None, True, False, 0, -1, 1, 2**31, 2**63, -(2**70), 1.5, 1e308, "", " ", "a", "A-b", "x" * 300,
     "..", "../..", "/etc/passwd", "\0", "\n", "é", "𝕊", "' OR '1'='1", '"; DROP TABLE g0; --', "%2e%2e",
-    "NaN", "1e999999", "9" * 400, "null", [], {}, [[]], [None], {"": None}, {"id": "x"}, {"name": 1},
+    "NaN", "1e999999", "9" * 400, "9" * 5000, "\ud800", '["\\ud800"]', "null", [], {}, [[]], [None],
+    {"": None}, {"id": "x"}, {"name": 1},
 ]  # fmt: skip
 SEGMENTS = [
     "..", ".", "", "%2e%2e", "..%2f..", "%00", "%ff", "%", "%zz", "a" * 5000, "-1", "0", "1", "9" * 30,
     "'", '"', ";", "\\", "~", "Resources", "Models", "featuregroups", "clear", "tags", "version",
     "Resources%2f..%2f..%2fhopsworks.sqlite", "%2fProjects%2flocal%2f..%2f..", "%2fetc%2fpasswd",
-    "Resources%2flink", "Resources%2flink%2fsecret", "Resources%2f%00", "é", "%c3%28",
+    "Resources%2Ff%2Fbelow", "Resources%2flink", "Resources%2flink%2fsecret", "Resources%2f%00", "é",
+    "%c3%28",
 ]  # fmt: skip
 HEADERS = {
     "Content-Length": ["-1", "abc", "99999999999999999999", "1,1", "0x10", "", "+5", "5 5"],
@@ -76,6 +78,7 @@ class Fuzzer:
         self.session.verify, self.session.trust_env = False, False
         self.context = ssl.create_default_context()
         self.context.check_hostname, self.context.verify_mode = False, ssl.CERT_NONE
+        (root / "local" / "tag_schemas.json").write_text('{"owner": {"type": ["string", "null"]}}')
         # A link out of the project and a secret beside it: neither may ever be served.
         (root / "secret").write_text(CANARY)
         (root / "local" / "files" / "Resources" / "link").symlink_to(root)
@@ -118,8 +121,10 @@ class Fuzzer:
         }
         join = {"query": left, "on": [{"name": "id"}], "type": "LEFT", "prefix": "r_"}
         query = {**left, "filter": logic, "joins": [join], "limit": 5}
+        udf = {"name": "f", "sourceCode": "def f(): ...", "transformationFeatures": ["x"]}
         view = {
-            "name": "v", "version": 1, "query": query, "description": "", "transformationFunctions": [],
+            "name": "v", "version": 1, "query": query, "description": "",
+            "transformationFunctions": [{"hopsworksUdf": udf, "version": 1}],
             "features": [{"name": "x", "label": True, "featuregroup": {"id": made["id"]}}],
         }  # fmt: skip
         self.call("POST", f"{store}/featureview", view)
@@ -138,6 +143,12 @@ class Fuzzer:
         model = {"name": "m", "version": 1, "metrics": {"a": 1.5}, "framework": "PYTHON"}
         models = f"{project}/modelregistries/1/models"
         saved = self.call("PUT", f"{models}/m_1", model)
+        statistics = {
+            "computationTime": 5, "rowPercentage": 1.0, "beforeTransformation": False,
+            "windowStartCommitTime": 1, "windowEndCommitTime": 5,
+            "featureDescriptiveStatistics": [{"featureName": "x", "count": 3}],
+        }  # fmt: skip
+        windows = "filter_by=window_end_commit_time_ltoeq:5&feature_names=x"
         by_id = f"{store}/featuregroups/{made['id']}"
         return [
             ("GET", "variables/versions", None),
@@ -171,8 +182,8 @@ class Fuzzer:
             ("POST", f"{here}/query/batch?with_primary_keys=true", logic),
             ("POST", f"{here}/trainingdatasets", dataset),
             ("GET", f"{here}/trainingdatasets/version/1", None),
-            ("POST", f"{here}/trainingdatasets/version/1/statistics", {"computationTime": 5}),
-            ("GET", f"{here}/trainingdatasets/version/1/statistics", None),
+            ("POST", f"{here}/trainingdatasets/version/1/statistics", statistics),
+            ("GET", f"{here}/trainingdatasets/version/1/statistics?{windows}", None),
             ("PUT", f"{models}/m_1", model),
             ("GET", f"{models}?filter_by=name_eq:m&sort_by=a:desc&limit=1", None),
             ("GET", f"{models}/m_1", None),
@@ -190,6 +201,7 @@ class Fuzzer:
                 None,
             ),
             ("DELETE", f"{project}/dataset/Resources%2Fd", None),
+            ("DELETE", f"{project}/dataset/Resources%2Ff%2Fbelow", None),
             ("POST", f"{project}/dataset/upload/Resources", b"upload"),
         ]
 
@@ -418,6 +430,8 @@ class Fuzzer:
             except (requests.exceptions.InvalidHeader, UnicodeError, ValueError):
                 self.answers["not sendable"] += 1
         self.call("GET", "project/getProjectInfo/local")  # and it is still there
+        page = self.session.post(f"{self.server.url}/login", data={"key": self.key}, timeout=30)
+        assert self.judge(page.status_code, page.content, "the page of all that was made") == "200"
 
 
 def campaign(inputs: int, seed: int) -> dict[str, Any]:
