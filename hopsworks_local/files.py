@@ -201,6 +201,8 @@ def _transfer(request: Request, path: str, action: str) -> Reply:
         if not source.exists():  # removed since it was found
             raise _missing(path) from None
         raise http_error(409, f"{path!r} or where it goes was changed meanwhile.") from None
+    except shutil.SpecialFileError:  # a pipe, which only a hand can put there
+        raise ApiError(110038, f"{path!r} is, or has, what is no file.") from None
     return Reply(204)
 
 

@@ -293,6 +293,19 @@ def test_chunks_of_two_servers_do_not_mix(tmp_path: Path) -> None:
         assert file.read_bytes() == OLD * 2
 
 
+def test_a_pipe_is_no_file(rest: Any, root: Path, name: str) -> None:
+    home = root / "local" / "files" / "Resources" / name
+    home.mkdir()
+    os.mkfifo(home / "pipe")
+    for path in (f"Resources%2F{name}", f"Resources%2F{name}%2Fpipe"):
+        target = f"destination_path=Resources%2F{name}2"
+        copy = rest("POST", f"dataset/{path}?action=copy&{target}")
+        assert copy.json()["errorCode"] == 110038
+    read = rest("GET", f"dataset/download/with_auth/Resources%2F{name}%2Fpipe")
+    assert read.json()["errorCode"] == 110038
+    rest("DELETE", f"dataset/Resources%2F{name}")
+
+
 def test_a_copy_follows_no_link(rest: Any, root: Path, name: str, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("not of this project")
     home = root / "local" / "files" / "Resources"
