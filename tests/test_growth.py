@@ -78,6 +78,16 @@ def test_two_runs_that_begin_a_month_at_once_leave_one_row(pipeline_root, reader
     assert len(stored) == len(MONTHS) + 1
 
 
+def test_rows_that_two_runs_appended_are_one_again_when_written(pipeline_root, reader, tmp_path):
+    hopsworks = reader(pipeline_root.copy(tmp_path / "copy"))
+    wines = hopsworks.read(features.DAILY)
+    group = hopsworks.store.get_feature_group(features.DAILY.name, 1)
+    group.insert(wines, write_options={"mode": "append"})  # as the other run would
+    assert len(group.read()) == 2 * len(wines)
+    features.write(hopsworks.store, features.DAILY, wines)
+    assert hopsworks.read(features.DAILY).equals(wines)
+
+
 def abreast(pipeline, program, steps):
     """Run a program twice at once; each of its steps begins in both at the same moment."""
     runs = [pipeline.start("-c", program, stdin=subprocess.PIPE) for _ in range(2)]
@@ -88,5 +98,5 @@ def abreast(pipeline, program, steps):
             run.stdin.write("\n")
             run.stdin.flush()
     for run in runs:
-        _, stderr = run.communicate(timeout=60)
+        _, stderr = run.communicate(timeout=600)
         assert (run.returncode, stderr) == (0, "")
