@@ -68,7 +68,7 @@ class Fuzzer:
     """One server, one source of chance, and the count of what came back."""
 
     def __init__(self, server: hopsworks_local.Server, root: Path, seed: int):
-        self.server, self.chance = server, random.Random(seed)
+        self.server, self.seed, self.chance = server, seed, random.Random(seed)
         self.answers: Counter[str] = Counter()
         self.failures: list[str] = []
         self.key = server.env["HOPSWORKS_API_KEY"]
@@ -421,7 +421,9 @@ class Fuzzer:
             cert_chain=pem["clientCert"],
             private_key=pem["clientKey"],
         )
-        for _ in range(inputs):
+        for number in range(inputs):
+            # the length of an answer decides how much chance an input uses: each has its own
+            self.chance = random.Random(f"{self.seed}-{number}")
             kind = self.chance.choices([self.rest, self.raw, self.flight], [0.9, 0.05, 0.05])[0]
             try:
                 self.answers[kind()] += 1

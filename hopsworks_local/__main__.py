@@ -116,11 +116,16 @@ def _exec(args: argparse.Namespace) -> None:
         # Ctrl-C reaches the command, too, and we wait for what it makes of it. A handler, because
         # the command would inherit SIG_IGN.
         signal.signal(signal.SIGINT, lambda *_: None)
+        # An order to end may come while the command is only just beginning.
+        ordered = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: ordered.set())
         try:
             process = subprocess.Popen(command, env={**os.environ, **server.env})
         except OSError as e:
             _refuse(str(e), 1)
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        if ordered.is_set():
+            process.terminate()
         code = process.wait()
     sys.exit(code if code >= 0 else 128 - code)  # as a shell says that a signal ended it
 

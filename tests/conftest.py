@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest.mock import patch  # for the environment only; the client is never replaced
@@ -125,6 +126,10 @@ class Pipeline:
 
     def copy(self, folder):
         """The same project with a copy of the local Hopsworks in ``folder``, to be spoilt."""
+        # the server of a program that has just ended may still be closing its metadata file
+        until = time.monotonic() + 10
+        while any(self.store.glob("*/hopsworks.sqlite-*")) and time.monotonic() < until:
+            time.sleep(0.02)
         shutil.copytree(self.store, folder)
         env = self.env | {"HOPSWORKS_LOCAL_ROOT": str(folder)}
         return replace(self, store=Path(folder), env=env)

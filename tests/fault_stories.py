@@ -125,7 +125,7 @@ def until(process, pipeline, moment):
         await_line(process, "Hopsworks: ")
         time.sleep(moment)
         return
-    before, end = seen(pipeline.store, moment), time.monotonic() + 60
+    before, end = seen(pipeline.store, moment), time.monotonic() + 600
     while process.poll() is None and time.monotonic() < end:
         if changed(pipeline.store, moment, before):
             return
@@ -155,7 +155,7 @@ def daily_killed(data):
         table,
         f"{table}/**/*.parquet",
         f"{table}/_delta_log/*",
-        random.Random(1).uniform(0, 1),
+        random.Random(1).uniform(0, 0.5),
     )
     codes = [  # each has a day of its own to write
         killed(pipeline, moment, "daily.py", "--date", day)
@@ -174,7 +174,7 @@ def inference_killed(data):
         codes.append(killed(pipeline, moment, *INFERENCE))
     for picture in PICTURES:
         codes.append(killed(pipeline, f"{IMAGES}/{picture}", *INFERENCE, "--recount"))
-    codes.append(killed(pipeline, random.Random(2).uniform(0, 1), *INFERENCE))
+    codes.append(killed(pipeline, random.Random(2).uniform(0, 0.5), *INFERENCE))
     succeeded(pipeline.run(*INFERENCE))
     return pipeline, codes
 
@@ -251,7 +251,7 @@ def hopsworks_comes_back(data):
         hopsworks.kill()
         assert "trying again" in await_line(process, "Hopsworks: ConnectionError")
         hopsworks.start()
-        done.append((process.communicate(timeout=60), process.returncode))
+        done.append((process.communicate(timeout=600), process.returncode))
     hopsworks.kill()
     return pipeline, done
 
@@ -273,7 +273,7 @@ def hopsworks_stays_away(data):
         process = pipeline.start(*command, variables=variables)
         until(process, pipeline, moment)
         hopsworks.kill()
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=600)
         done.append(subprocess.CompletedProcess(command, process.returncode, stdout, stderr))
         hopsworks.start()
         succeeded(pipeline.run(*command, variables=hopsworks.env))
@@ -288,7 +288,7 @@ def key_withdrawn(data):
     until(process, pipeline, "wine/tables/daily_wine-*")
     hopsworks.kill()
     hopsworks.start(key="0123456789abcdef.another")
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=600)
     hopsworks.kill()
     succeeded(pipeline.run(*DAILY))
     succeeded(pipeline.run(*INFERENCE))
@@ -371,7 +371,7 @@ def twice_at_once(data):
     done = []
     for command in (DAILY, INFERENCE):
         both = [pipeline.start(*command) for _ in range(2)]
-        done.append([(process.communicate(timeout=60), process.returncode) for process in both])
+        done.append([(process.communicate(timeout=600), process.returncode) for process in both])
     return pipeline, done
 
 

@@ -3,6 +3,7 @@
 import datetime
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
@@ -21,6 +22,15 @@ project.get_dataset_api().remove("Resources/images")
 def today():
     """The day, in UTC as all dates are; asked anew each time, since tests may run over midnight."""
     return datetime.datetime.now(datetime.UTC).date()
+
+
+def away_from_midnight(seconds):
+    """Wait for the next day (UTC) if fewer seconds than these are left of this one."""
+    now = datetime.datetime.now(datetime.UTC)
+    midnight = (now + datetime.timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    left = (midnight - now).total_seconds()
+    if left < seconds:
+        time.sleep(left + 1)
 
 
 def copy_project(folder):

@@ -34,7 +34,7 @@ def told(data):
         futures = {
             name: pool.submit(*story[:1], data, *story[1:]) for name, story in STORIES.items()
         }
-        yield lambda name: futures[name].result(timeout=300)
+        yield lambda name: futures[name].result(timeout=1200)
         pool.shutdown(cancel_futures=True)
 
 

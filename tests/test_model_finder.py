@@ -179,8 +179,8 @@ def test_a_budget_that_is_used_up_leaves_the_rest_unfinished_and_picks_from_what
     find, tmp_path
 ):
     # one job, in the table's order: dummy and ridge take no time, what follows does
-    stdout = finished(find("budget", "--quick", "--jobs", "1", "--budget", "1"))
-    assert "the budget of 1 s is used up" in stdout
+    stdout = finished(find("budget", "--quick", "--jobs", "1", "--budget", "3"))
+    assert "the budget of 3 s is used up" in stdout
     assert "xgboost" in board(tmp_path / "budget")["unfinished"]
     assert (tmp_path / "budget" / "model_finder_results" / "best.json").exists()
 

@@ -200,7 +200,7 @@ def make_apps(pipeline_root):
 def answers(port):
     try:
         return requests.get(f"http://127.0.0.1:{port}", timeout=5).text
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return ""
 
 
@@ -209,7 +209,7 @@ def test_make_apps_opens_both_apps(make_apps):
     assert "PREDICTOR_PORT ?= 7860\n" in makefile
     assert "MONITOR_PORT ?= 7861\n" in makefile
     process, predictor, monitor = make_apps
-    until = time.monotonic() + 90
+    until = time.monotonic() + 180
     titles = {
         predictor: "How good is this wine?",
         monitor: "How well are the daily wines predicted?",

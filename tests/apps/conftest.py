@@ -29,7 +29,7 @@ from wine import model
 from wine.generator import generate
 
 APPS = REPOSITORY / "apps"
-START_SECONDS = 60
+START_SECONDS = 180
 PHONE = {"width": 390, "height": 844}
 expect.set_options(timeout=15_000)  # other tests may keep the machine busy
 QUIET = (  # without these, Chromium asks its maker's hosts for this and that
@@ -59,7 +59,7 @@ class App:
             try:
                 requests.get(self.url, timeout=5).raise_for_status()
                 return self
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 time.sleep(0.1)
         raise AssertionError(f"no answer within {START_SECONDS} s:\n{self.output}")
 

@@ -77,7 +77,9 @@ def test_every_visitor_is_told_at_once_that_the_first_answer_is_awaited(
         told = re.compile("Still connecting to Hopsworks|has not answered for")
         expect(first.locator("#head")).to_contain_text(told, timeout=25_000)
         for page in others:
-            expect(page.locator("#head")).to_contain_text(told, timeout=5_000)
+            expect(page.locator("#head")).to_contain_text(
+                told, timeout=12_000
+            )  # 30 and 45 s, one by one
 
 
 def test_every_way_not_to_connect_is_told_in_a_sentence(empty_pipeline, empty_server):
@@ -96,7 +98,7 @@ def test_every_way_not_to_connect_is_told_in_a_sentence(empty_pipeline, empty_se
             (
                 {"HOPSWORKS_PORT": str(port_of(silent))},
                 WAIT,
-                "127.0.0.1 has not answered for 1 seconds.",
+                "127.0.0.1 has not answered for N seconds.",
             ),
             (
                 {"HOPSWORKS_PORT": str(port_of(silent)), "RIGHT_PORT": empty_server.env["HOPSWORKS_PORT"]},
@@ -115,10 +117,11 @@ def test_every_way_not_to_connect_is_told_in_a_sentence(empty_pipeline, empty_se
             for variables, program, _ in cases
         ]
         try:
-            told = [process.communicate(timeout=120)[0].splitlines()[-1] for process in started]
+            told = [process.communicate(timeout=600)[0].splitlines()[-1] for process in started]
         finally:
             for process in started:
                 process.kill()
+    told = [re.sub(r"for \d+ seconds", "for N seconds", line) for line in told]
     assert told == [said for _, _, said in cases]
 
 

@@ -140,7 +140,7 @@ def thousand(pipeline_root, train, tmp_path_factory):
     """A pipeline after a thousand daily wines, the last of today, all predicted by its model."""
     pipeline = pipeline_root.copy(tmp_path_factory.mktemp("thousand") / "hopsworks")
     with project_of(pipeline) as project:
-        made = daily([day(back) for back in range(1, 1000)], train)
+        made = daily([day(back) for back in range(1000)], train)
         features.write(project.get_feature_store(), features.DAILY, made)
     succeeded(pipeline.run("inference.py", "--recount"))
     return pipeline

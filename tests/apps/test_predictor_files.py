@@ -140,6 +140,7 @@ def test_a_file_that_is_no_table_of_wines_is_refused_in_words(
         "a quote that never ends": text.encode() + b'"7.4,0.7',
         "no column `density`": head.drop(columns="density").to_csv(index=False).encode(),
         "`alcohol` and `Alcohol`": head.assign(Alcohol=10).to_csv(index=False).encode(),
+        "a column `note` of its own": head.assign(note="cellar").to_csv(index=False).encode(),
         "a row of 3 fields": text.encode() + b"1,2,3\n",
         "a row of 13 fields": text.encode() + text.splitlines()[1].encode() + b",13\n",
         "5,002 wines": pd.concat([head] * 2501).to_csv(index=False).encode(),

@@ -67,7 +67,7 @@ def test_processes_share_a_folder(tmp_path: Path, logged_in: Any) -> None:
         ]
         results = []
         for worker in working:
-            said, errors = worker.communicate(timeout=120)
+            said, errors = worker.communicate(timeout=600)
             assert worker.returncode == 0, errors[-2000:]
             results.append(json.loads(said.splitlines()[-1]))
         fs = project.get_feature_store()

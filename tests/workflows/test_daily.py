@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import hopsworks_local
-from tests.processes import FORGET_THE_DAYS, succeeded
+from tests.processes import FORGET_THE_DAYS, away_from_midnight, succeeded
 from tests.processes import today as this_day
 from tests.servers import Wire
 
@@ -48,6 +48,12 @@ class Hopsworks:
         """The days that have a wine, and those that have a prediction."""
         tables = tables or self.tables()
         return [sorted(row["wine_id"] for row in rows) for rows in tables.values()]
+
+
+@pytest.fixture(autouse=True)
+def one_day():
+    """Each test, a minute at most, is within one day."""
+    away_from_midnight(300)
 
 
 @pytest.fixture(scope="session")
@@ -170,7 +176,7 @@ def test_the_home_repository_without_the_secret_fails(daily):
 
 def test_hopsworks_away_at_the_start_and_back_after_some_seconds(daily, hopsworks):
     hopsworks.wire.cut()
-    back = threading.Timer(5, hopsworks.wire.mend)
+    back = threading.Timer(20, hopsworks.wire.mend)  # login comes after seconds of imports
     run = daily(before={"Make the wine": back.start})
     assert not run.failed, run.output
     assert "Connection refused; trying again in" in said(run, "Make the wine")
