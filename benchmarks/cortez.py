@@ -4,7 +4,7 @@
 
 Their support vector machine (one for each colour, C = 3, its width by grid search inside the
 training part, grades by rounding), asked in three ways: five random folds of all rows as they did,
-the same with copies dropped, and with near-copies kept on one side as well. Writes
+five stratified folds with copies dropped, and these with near-copies kept on one side as well. Writes
 results/cortez.{json,md}.
 """
 

@@ -209,10 +209,11 @@ class Reader:
     def rows(self):
         """How many rows every feature group has; one that is not there has none."""
         groups = (features.WINE, features.BALANCED, features.DAILY, features.PREDICTION)
-        return {
-            group.name: len(features.read(self.store, group))
-            for group in groups
-            if features.find(self.store, group)
+        found = {group: features.find(self.store, group) for group in groups}
+        return {  # of those by month, readers take a key once
+            group.name: len(self.read(group) if group.by_month else stored.read())
+            for group, stored in found.items()
+            if stored
         }
 
     def read(self, group):

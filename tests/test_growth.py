@@ -1,10 +1,13 @@
 """One more daily wine costs the same after any number of days, and comes once."""
 
+import dataclasses
 import subprocess
 
+import numpy as np
 import pandas as pd
 from deltalake import DeltaTable
 
+from tests.processes import succeeded
 from wine import features
 from wine.generator import generate
 
@@ -65,8 +68,13 @@ def test_one_more_wine_meets_the_rows_of_its_month_alone(pipeline_root, reader, 
 def test_two_first_runs_at_once_leave_one_row(pipeline_root, reader, tmp_path):
     pipeline = pipeline_root.copy(tmp_path / "copy")
     abreast(pipeline, WRITES_FIRST, len(FIRST))
-    store = reader(pipeline).store
-    rows = {name: len(store.get_feature_group(name, 1).read()) for name in FIRST}
+    hopsworks = reader(pipeline)
+    rows = {
+        name: len(hopsworks.store.get_feature_group(name, 1).read())
+        if name.startswith("first_whole")
+        else len(hopsworks.read(dataclasses.replace(features.DAILY, name=name)))
+        for name in FIRST
+    }
     assert rows == dict.fromkeys(FIRST, 1)
 
 
@@ -78,14 +86,19 @@ def test_two_runs_that_begin_a_month_at_once_leave_one_row(pipeline_root, reader
     assert len(stored) == len(MONTHS) + 1
 
 
-def test_rows_that_two_runs_appended_are_one_again_when_written(pipeline_root, reader, tmp_path):
-    hopsworks = reader(pipeline_root.copy(tmp_path / "copy"))
-    wines = hopsworks.read(features.DAILY)
-    group = hopsworks.store.get_feature_group(features.DAILY.name, 1)
-    group.insert(wines, write_options={"mode": "append"})  # as the other run would
-    assert len(group.read()) == 2 * len(wines)
-    features.write(hopsworks.store, features.DAILY, wines)
-    assert hopsworks.read(features.DAILY).equals(wines)
+def test_a_wine_that_two_runs_appended_is_read_predicted_and_counted_once(
+    pipeline_root, reader, tmp_path
+):
+    pipeline = pipeline_root.copy(tmp_path / "copy")
+    hopsworks = reader(pipeline)
+    for kind in (features.DAILY, features.PREDICTION):
+        rows = hopsworks.read(kind)
+        group = hopsworks.store.get_feature_group(kind.name, 1)
+        group.insert(rows, write_options={"mode": "append"})  # as the other run would
+        assert len(group.read()) == 2 * len(rows)
+        assert hopsworks.read(kind).equals(rows)
+    succeeded(pipeline.run("inference.py", "--recount"))
+    assert np.sum(hopsworks.tally()["all"]) == len(hopsworks.read(features.PREDICTION))
 
 
 def abreast(pipeline, program, steps):

@@ -91,8 +91,8 @@ def write(store, group, frame):
     delta = group.by_month and not streams()  # when streaming, the cluster writes the files
     # The client appends to a month that has no rows, and two runs that do so at once would both
     # succeed. A table property, though the same as before, lets nearly always only one of them;
-    # the other one is tried again, finds the rows and updates them. Which of the two looks for
-    # rows that are there twice last, sees any that slipped through.
+    # the other one is tried again, finds the rows and updates them. Should both get through,
+    # the row is there twice, and who reads takes one of them.
     options = {"delta.enableChangeDataFeed": "true"} if delta else {}
 
     def upsert():  # as a whole, since another run may make the group in between
@@ -117,23 +117,12 @@ def write(store, group, frame):
             feature_group.insert(nothing, validation_options={"schema_validation": False})
         # waits for the cluster's job when streaming; without it, the rows are there at once
         feature_group.insert(frame, write_options=options, wait=True)
-        while delta and len(twice := _twice(feature_group, group, frame)):
-            feature_group.commit_delete_record(twice)
-            feature_group.insert(twice, write_options=options)
         return feature_group
 
     feature_group = call(upsert)
     if delta:
         call(feature_group.delta_optimize)
     return feature_group
-
-
-def _twice(feature_group, group, frame):
-    """The rows of ``frame`` whose key the feature group has twice in their months."""
-    month = feature_group["month"]
-    months = (month >= frame["month"].min()) & (month <= frame["month"].max())
-    keys = feature_group.select([group.primary_key]).filter(months).read()[group.primary_key]
-    return frame[frame[group.primary_key].isin(keys[keys.duplicated()])].reset_index(drop=True)
 
 
 def find(store, group):
@@ -198,11 +187,12 @@ def empty(group):
 
 
 def _rows(query, group):
-    """What a query reads; no rows when the run that made the group ended before it wrote any."""
+    """What a query reads, a key once (see ``write``); no rows when the run that made the group
+    ended before it wrote any."""
     from hopsworks.client.exceptions import FeatureStoreException
 
     try:
-        return call(query.read)
+        return call(query.read).drop_duplicates(group.primary_key)
     except FeatureStoreException as error:
         if not NOTHING_WRITTEN.search(str(error)):
             raise

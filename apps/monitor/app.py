@@ -6,6 +6,7 @@ A Hugging Face Space; locally `python app.py`, with the HOPSWORKS_* variables se
 import datetime
 import functools
 import tempfile
+import threading
 
 import gradio as gr
 from history import read, write_csv
@@ -17,6 +18,7 @@ from page import head as head_html
 SECONDS = refresh_seconds()  # how old what is shown may be
 live = Live(read, SECONDS)
 files = tempfile.TemporaryDirectory(prefix="monitor-")
+drawing = threading.Lock()
 
 
 @functools.lru_cache(maxsize=1)
@@ -34,7 +36,8 @@ def show(seen, state=None):
     head = head_html(state, datetime.datetime.now(datetime.UTC))
     if state.value.digest == seen:
         return head, gr.skip(), gr.skip(), gr.skip(), seen
-    content, file = drawn(state.value)
+    with drawing:  # or pages that come at once would each draw it, and write the one file
+        content, file = drawn(state.value)
     return head, gr.Row(visible=True), content, gr.DownloadButton(value=file), state.value.digest
 
 

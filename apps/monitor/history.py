@@ -135,7 +135,10 @@ def write_csv(history, folder):
 
 
 def _window(store, name, start, columns):
-    """The rows of a feature group from ``start`` on; only ``columns``, and empty, without any."""
+    """The rows of a feature group from ``start`` on; only ``columns``, and empty, without any.
+
+    A wine comes once: two runs at the same moment may both have written it.
+    """
     group, batches = store.get_feature_group(name, version=1), []
     if group is not None:
         # not read(), which draws on the terminal and takes half a second for that
@@ -144,7 +147,7 @@ def _window(store, name, start, columns):
     if not batches:
         empty = {column: pd.Series(dtype=object) for column in columns}
         return pd.DataFrame(empty).astype({"day": "datetime64[us]"} if "day" in columns else {})
-    return pa.Table.from_batches(batches).to_pandas()
+    return pa.Table.from_batches(batches).to_pandas().drop_duplicates("wine_id")
 
 
 def _tally(project):

@@ -157,7 +157,7 @@ under <em>Settings, Variables and secrets</em>, elsewhere in the environment.</p
 <thead><tr><th class="left" scope="col">variable</th><th class="left" scope="col">holds</th></tr>
 </thead><tbody>
 <tr><th class="left" scope="row"><code>HOPSWORKS_API_KEY</code></th><td class="left">an API key with the
-scopes project, featurestore, modelregistry and dataset; a secret</td></tr>
+scopes project, featurestore, modelregistry and dataset.view; a secret</td></tr>
 <tr><th class="left" scope="row"><code>HOPSWORKS_PROJECT</code></th><td class="left">the project's name;
 needed when the key sees several</td></tr>
 <tr><th class="left" scope="row"><code>HOPSWORKS_HOST</code></th><td class="left">your cluster's host;

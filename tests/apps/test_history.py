@@ -151,3 +151,13 @@ def test_scores_over_time_are_of_the_last_thirty_wines(train):
         expected = metrics.score_counts(metrics.confusion(part["quality"], part["predicted"]))
         assert series.iloc[row].drop("day").to_dict() == pytest.approx(expected)
     assert history.over_time(wines[:9]).empty
+
+
+def test_a_wine_that_two_runs_wrote_at_once_is_shown_once(store, train):
+    wines = daily([day(2), day(1)], train)
+    for kind, rows in ((features.DAILY, wines), (features.PREDICTION, predictions(wines, [5, 6]))):
+        features.write(store.store, kind, rows)
+        group = store.store.get_feature_group(kind.name, 1)
+        group.insert(group.read(), write_options={"mode": "append"})
+        assert len(group.read()) == 4
+    assert history.read(store.project, None).wines["wine_id"].tolist() == wines["wine_id"].tolist()

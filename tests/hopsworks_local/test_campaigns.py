@@ -24,7 +24,9 @@ def outside_of_any_login() -> None:
 def test_killing_server_and_client_loses_nothing() -> None:
     result = hopsworks_local_faults.campaign(kills=6, seed=3)
     assert result["failures"] == []
-    assert result["checks"] >= result["kills"] == 6, "each kill met a call"
+    assert result["kills"] == 6
+    assert result["checks"] > 0
+    assert result["checks at the end"] > 0, "the whole history once more"
 
 
 def test_nonsense_is_refused() -> None:

@@ -426,7 +426,7 @@ def test_models(registry: Any, make_model: Any, name: str, rest: Any) -> None:
     assert rest("PUT", key, b'{"metrics": {"a": NaN}}').status_code == 400
     assert rest("GET", "modelregistries/2/models").json()["errorCode"] == 360006
     listing = f"modelregistries/1/models?filter_by=name_eq:{saved.name}&limit=1&offset=1"
-    assert rest("GET", listing).json() == {"count": 1, "items": []} or {"count": 1}
+    assert rest("GET", listing).json() == {"count": 1}
 
 
 def test_a_view_made_again_is_not_what_a_model_was_trained_from(
