@@ -209,11 +209,10 @@ class Reader:
     def rows(self):
         """How many rows every feature group has; one that is not there has none."""
         groups = (features.WINE, features.BALANCED, features.DAILY, features.PREDICTION)
-        found = {group: features.find(self.store, group) for group in groups}
-        return {  # of those by month, readers take a key once
+        return {  # of those by month, who reads takes a key once
             group.name: len(self.read(group) if group.by_month else stored.read())
-            for group, stored in found.items()
-            if stored
+            for group in groups
+            if (stored := features.find(self.store, group))
         }
 
     def read(self, group):
