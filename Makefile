@@ -25,7 +25,7 @@ test: .venv/tested  ## install, then lint and run every test
 	@touch $@
 
 # On data of its own, made by a first run of the pipeline, and never on a cluster. About three hours
-# on two cores: one for growth_wines, half of one for search, 20 minutes for hopsworks_local_faults, 15
+# on two cores: one for growth_wines, half of one for search, 27 minutes for hopsworks_local_faults, 15
 # for growth_days, 12 for apps, and 40 more for side_by_side when results/side_by_side/ was emptied. What
 # can fail for want of a browser or an index comes first; side_by_side and prediction take the model that
 # search found. `make bench BENCHMARKS="ladder data"` runs some of them. Each file says what it measures.
