@@ -94,6 +94,9 @@ def start(
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        # Ctrl-C is for this process, which then ends the server; and a Jupyter kernel that finds a
+        # child in its own group never ends by itself, so that nothing is tidied up.
+        process_group=0,
     )
     assert process.stdin
     assert process.stdout

@@ -77,7 +77,6 @@ def _child() -> None:
     """What `start()` runs: settings come on stdin, then, as a line or by its end, the order to stop."""
     settings = json.loads(sys.stdin.readline())
     settings["root"] = _root(settings["root"])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
     info, end = _launch(**settings)
     print(json.dumps(info), flush=True)
     sys.stdin.readline()

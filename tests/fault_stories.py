@@ -11,6 +11,8 @@ import random
 import subprocess
 import time
 
+import psutil
+
 from tests.processes import FORGET_THE_DAYS, succeeded, today
 from tests.servers import Hopsworks
 
@@ -135,13 +137,16 @@ def until(process, pipeline, moment):
 
 def killed(pipeline, moment, *command, **options):
     """Run a program and kill it at a moment; returns its exit code."""
-    options |= {"start_new_session": True, "variables": {"PYTHONUNBUFFERED": "1"}}
+    options |= {"variables": {"PYTHONUNBUFFERED": "1"}}
     with pipeline.start(*command, **options) as process:
         until(process, pipeline, moment)
+        # its local server and its worker processes, if it has any, die with it
+        children = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait()
-        with contextlib.suppress(ProcessLookupError):  # worker processes, if it had any
-            os.killpg(process.pid, 9)
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
     return process.returncode
 
 
