@@ -157,10 +157,10 @@ def empty_server(tmp_path_factory):
 def pipeline_root(empty_pipeline, tmp_path_factory):
     """The whole pipeline, run once by the README's command: a Pipeline after ``make pipeline``.
 
-    What the five parts write lies below ``root`` (model_finder_results/, reports/) and in the
-    local Hopsworks of ``store``; ``stages`` has "make pipeline", and "daily.py too early", which
-    ran before anything was there. Where tests run in several processes, one runs the pipeline and
-    each has a copy.
+    What the five parts write lies below ``root`` (model_finder_results/, reports/; temporary/ has
+    what they left in the folder for temporary files) and in the local Hopsworks of ``store``;
+    ``stages`` has "make pipeline", and "daily.py too early", which ran before anything was there.
+    Where tests run in several processes, one runs the pipeline and each has a copy.
 
     Everything downstream may read it and run programs that change nothing in it; a test that
     does change or spoil something takes ``pipeline_root.copy(folder)``.
@@ -168,7 +168,7 @@ def pipeline_root(empty_pipeline, tmp_path_factory):
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
-    stages, made = shared / "stages.pickle", ("reports", "model_finder_results")
+    stages, made = shared / "stages.pickle", ("reports", "model_finder_results", "temporary")
     with FileLock(shared / "pipeline.lock"):
         if not stages.is_file():
             done = run_pipeline(empty_pipeline, shared / "hopsworks")
@@ -185,7 +185,9 @@ def pipeline_root(empty_pipeline, tmp_path_factory):
 
 def run_pipeline(pipeline, store):
     """Run ``make pipeline`` on a new local Hopsworks; returns the finished processes by name."""
-    env = pipeline.env | {"HOPSWORKS_LOCAL_ROOT": str(store)}
+    temporary = pipeline.root / "temporary"
+    temporary.mkdir()
+    env = pipeline.env | {"HOPSWORKS_LOCAL_ROOT": str(store), "TMPDIR": str(temporary)}
     early = replace(pipeline, env=env).run("daily.py")
     with pipeline.installed():
         done = subprocess.run(

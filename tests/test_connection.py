@@ -7,7 +7,6 @@ import threading
 import time
 from unittest.mock import patch  # for the environment only; the client is never replaced
 
-import nbformat
 import pyarrow.flight
 import pytest
 import requests
@@ -49,20 +48,6 @@ def test_a_right_key_gets_in(daily):
     done = daily()
     assert refused(done) == "error: no feature group wine: run initialize.ipynb first"
     assert done.stdout == "Hopsworks: 127.0.0.1, project wine\n"
-
-
-def test_a_notebook_leaves_no_keys_behind(empty_pipeline, tmp_path):
-    keys = tmp_path / "temporary"
-    keys.mkdir()
-    cell = "import os\nfrom wine.connection import connect\nconnect()\nassert os.listdir(os.environ['TMPDIR'])"
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
-    nbformat.write(notebook, tmp_path / "connect.ipynb")
-    variables = {"HOPSWORKS_LOCAL_ROOT": str(tmp_path / "hopsworks"), "TMPDIR": str(keys)}
-    variables["PYTHONPATH"] = str(empty_pipeline.root)
-    command = empty_pipeline.notebook("connect.ipynb")
-    done = empty_pipeline.run(*command, cwd=tmp_path, variables=variables)
-    assert done.returncode == 0, done.stderr
-    assert not list(keys.iterdir())
 
 
 def test_a_host_that_is_away_ends_with_1_and_one_line_within_the_patience(daily, wire):

@@ -57,6 +57,10 @@ def test_make_pipeline_shows_its_five_parts_and_a_summary_and_keeps_both(pipelin
         assert (reports / page).stat().st_size > 100_000
 
 
+def test_no_keys_and_nothing_else_is_left_among_the_temporary_files(pipeline_root):
+    assert not list((pipeline_root.root / "temporary").iterdir())
+
+
 def test_the_run_is_as_good_as_the_readme_says(pipeline_root):
     """The README's first table is made of this result file."""
     stated = json.loads((REPOSITORY / "benchmarks/results/pipeline.json").read_text())

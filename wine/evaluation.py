@@ -69,7 +69,9 @@ def out_of_fold(make, wines, fold_numbers, *, jobs=2, daily=None):
             make(), known, np.append(held_out, np.zeros(len(added), dtype=bool))
         )
 
-    results = joblib.Parallel(jobs)(task(*place) for place in places)
+    # threads, since a notebook that has started processes is killed at its end and tidies nothing up;
+    # what takes long in a fit needs no interpreter
+    results = joblib.Parallel(jobs, prefer="threads")(task(*place) for place in places)
     expected = np.empty(fold_numbers.shape)
     for (r, f), result in zip(places, results, strict=True):
         expected[r, fold_numbers[r] == f] = result["expected"]
