@@ -137,8 +137,8 @@ def until(process, pipeline, moment):
 
 def killed(pipeline, moment, *command, **options):
     """Run a program and kill it at a moment; returns its exit code."""
-    options |= {"variables": {"PYTHONUNBUFFERED": "1"}}
-    with pipeline.start(*command, **options) as process:
+    unbuffered = {"PYTHONUNBUFFERED": "1"}
+    with pipeline.start(*command, variables=unbuffered, **options) as process:
         until(process, pipeline, moment)
         # its local server and its worker processes, if it has any, die with it
         children = psutil.Process(process.pid).children(recursive=True)
