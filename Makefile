@@ -49,10 +49,14 @@ PREDICTOR_PORT ?= 7860
 MONITOR_PORT ?= 7861
 
 apps: .venv/installed  ## open the predictor (port 7860) and the monitor (7861) on the local Hopsworks
-	@$(BIN)/python -m hopsworks_local exec --project wine -- sh -c ' \
+	@spaces=$$(mktemp -d) && trap 'rm -rf "$$spaces"' EXIT INT TERM && export spaces && \
+	for space in predictor monitor; do \
+		$(BIN)/python -m apps.assemble $$space "$$spaces/$$space" || exit 1; \
+	done && \
+	$(BIN)/python -m hopsworks_local exec --project wine -- sh -c ' \
 		trap "trap - INT TERM; kill 0" INT TERM; \
-		(cd apps/predictor && GRADIO_SERVER_PORT=$(PREDICTOR_PORT) exec ../../$(BIN)/python app.py) & \
-		(cd apps/monitor && GRADIO_SERVER_PORT=$(MONITOR_PORT) exec ../../$(BIN)/python app.py) & wait'
+		GRADIO_SERVER_PORT=$(PREDICTOR_PORT) $(BIN)/python "$$spaces/predictor/app.py" & \
+		GRADIO_SERVER_PORT=$(MONITOR_PORT) $(BIN)/python "$$spaces/monitor/app.py" & wait'
 
 clean:  ## remove the environment and everything the pipeline made, the local Hopsworks' data too
 	rm -rf .venv .hopsworks reports model_finder_results

@@ -30,6 +30,7 @@ from playwright.sync_api import Error, sync_playwright
 from tqdm import tqdm
 
 import hopsworks_local
+from apps.assemble import assemble, sources
 from benchmarks import common
 from wine import features
 from wine.columns import NAMES
@@ -95,7 +96,7 @@ def main():
 
 def installed(name, folder):
     """Copy an app's folder, install its requirements alone; its size in MB and its packages."""
-    shutil.copytree(common.ROOT / "apps" / name, folder / "app")
+    assemble(sources(name), folder / "app")
     print(f"{name}: installing", flush=True)
     environment = folder / "env"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)

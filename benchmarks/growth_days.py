@@ -48,7 +48,7 @@ JOBS = {  # each adds to what the one before it left
     "inference.py": ["inference.py"],
     "monitor's read": [
         "-c",
-        f"import sys; sys.path.insert(0, 'apps/monitor'); {CONNECT}; "
+        f"import sys; sys.path[:0] = ['apps/monitor', 'apps/shared']; {CONNECT}; "
         "import history; history.read(project, None)",
     ],
 }

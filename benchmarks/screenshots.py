@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import hopsworks_local
+from apps.assemble import assemble, sources
 from benchmarks import common
 from benchmarks.apps import SHOWS, browser, running, wait_for
 
@@ -38,7 +39,8 @@ def main():
             for script in (["daily.py", "--days", DAYS], ["inference.py"]):
                 subprocess.run([sys.executable, *script], cwd=common.ROOT, env=env, check=True)
             for name, shows in SHOWS.items():
-                with running(common.ROOT / "apps" / name, env) as (url, process):
+                app = assemble(sources(name), Path(folder) / name)
+                with running(app, env) as (url, process):
                     wait_for(url, process)
                     for kind, options in KINDS.items():
                         take(chromium, url, shows, options, IMAGES / f"{name}-{kind}.png")

@@ -22,7 +22,6 @@ THIS = "tests/test_bad_input.py"
 LATER = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=2)
 DAILY, INFERENCE, FINDER = ("daily.py",), ("inference.py",), ("model_finder.py",)
 PIPELINE, LOCAL = ("-m", "wine.pipeline"), ("-m", "hopsworks_local")
-PREDICTOR, MONITOR = ("apps/predictor/app.py",), ("apps/monitor/app.py",)
 RED, WHITE = "dataset/winequality-red.csv", "dataset/winequality-white.csv"
 
 
@@ -129,8 +128,6 @@ CASES = [
     *variables(DAILY, "WINE_DAYS", "0", "a week"),
     *variables(DAILY, "WINE_DRY_RUN", "maybe"),
     *variables(INFERENCE, "WINE_DRY_RUN", "2"),
-    *variables(PREDICTOR, "REFRESH_SECONDS", "a minute", "0"),
-    *variables(MONITOR, "REFRESH_SECONDS", "nan"),
     # the variables that lead to Hopsworks
     *variables(DAILY, "WINE_PATIENCE", "abc", "-1", "3601", "nan"),
     *variables(DAILY, "HOPSWORKS_PORT", "https", "0", "65536", "-443"),

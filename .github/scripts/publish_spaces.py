@@ -3,9 +3,9 @@
     python .github/scripts/publish_spaces.py
 
 Reads HF_TOKEN (a write token), PREDICTOR_SPACE and MONITOR_SPACE (as owner/name), and DRY_RUN
-("true": say what would be done, change nothing). Each Space becomes a copy of its folder in one
-commit: changed files are sent, files no longer there are deleted. A Space that is not there yet
-is made; one that is the same already is left alone, so it does not restart.
+("true": list what would be done, change nothing). Each Space gets its files, which apps/assemble.py
+lists, in one commit: changed files are sent, files no longer there are deleted. A Space that does
+not exist is created; one that is the same already is left alone, so it does not restart.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import httpx2  # what huggingface_hub speaks HTTP with
@@ -20,61 +21,65 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 
 ROOT = Path(__file__).resolve().parents[2]
-SPACES = {"apps/predictor": "PREDICTOR_SPACE", "apps/monitor": "MONITOR_SPACE"}
+sys.path.insert(0, str(ROOT))  # Python adds the script's own folder only
+from apps.assemble import SPACES, assemble, sources  # noqa: E402
+
 KEPT = {".gitattributes"}  # Hugging Face's own
 
 
 def main():
     dry_run = os.environ.get("DRY_RUN") == "true"
     spaces = {}
-    for folder, variable in SPACES.items():
-        spaces[folder] = os.environ.get(variable, "")
-        if not re.fullmatch(r"[\w.-]+/[\w.-]+", spaces[folder]):
-            return fail(f"{variable} is {spaces[folder]!r}: give the Space as owner/name", 2)
+    for app in SPACES:
+        variable = f"{app.upper()}_SPACE"
+        spaces[app] = os.environ.get(variable, "")
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", spaces[app]):
+            return fail(f"{variable} is {spaces[app]!r}: give the Space as owner/name", 2)
     hub = HfApi(token=os.environ.get("HF_TOKEN") or False)
-    for folder, space in spaces.items():
+    for app, space in spaces.items():
         try:
-            publish(hub, folder, space, dry_run)
+            publish(hub, app, space, dry_run)
         except (httpx2.HTTPError, OSError, ValueError, subprocess.SubprocessError) as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             return fail(f"{space}: {lines[0]}", 1)
     return 0
 
 
-def publish(hub, folder, space, dry_run):
-    """Make a Space a copy of the committed files of a folder."""
-    files = committed(folder)
+def publish(hub, app, space, dry_run):
+    """Make a Space a copy of the committed files of an app."""
+    files = committed(app)
     there = published(hub, space)
-    changed = sorted(path for path in files if not same(ROOT / folder / path, there.get(path)))
+    changed = sorted(path for path, file in files.items() if not same(file, there.get(path)))
     gone = sorted(set(there) - set(files) - KEPT)
     for path in changed:
         say(f"{space}: send {path}")
     for path in gone:
         say(f"{space}: delete {path}")
     if not (changed or gone):
-        say(f"{space}: nothing to do, its {len(files)} files are those of {folder}")
+        say(f"{space}: nothing to do, its {len(files)} files are those of {app}")
     elif dry_run:
         say(f"{space}: dry run, nothing changed")
     else:
         hub.create_repo(space, repo_type="space", space_sdk="gradio", exist_ok=True)
-        hub.upload_folder(
-            repo_id=space,
-            repo_type="space",
-            folder_path=ROOT / folder,
-            allow_patterns=files,
-            delete_patterns="*",  # whatever is not among the files; .gitattributes stays
-            commit_message=f"{folder} of {os.environ.get('GITHUB_SHA', 'a working copy')[:12]}",
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            hub.upload_folder(
+                repo_id=space,
+                repo_type="space",
+                folder_path=assemble(files, folder),
+                delete_patterns="*",  # whatever is not among the files; .gitattributes stays
+                commit_message=f"{app} of {os.environ.get('GITHUB_SHA', 'a working copy')[:12]}",
+            )
         say(f"{space}: published, {len(changed)} files sent and {len(gone)} deleted")
 
 
-def committed(folder):
-    """The files of a folder that git knows: no caches, no leftovers."""
+def committed(app):
+    """The files of an app that git knows, by path in its Space: no leftovers."""
     command = ["git", "ls-files", "-z", "."]
-    listed = subprocess.run(command, cwd=ROOT / folder, check=True, capture_output=True, text=True)
-    files = listed.stdout.split("\0")[:-1]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    known = {ROOT / file for file in listed.stdout.split("\0")}
+    files = {path: file for path, file in sources(app, ROOT).items() if file in known}
     if "README.md" not in files:
-        raise OSError(f"{folder} has no README.md, whose front matter tells a Space how to run")
+        raise OSError(f"apps/{app} has no README.md, whose front matter tells a Space how to run")
     return files
 
 

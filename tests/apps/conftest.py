@@ -1,6 +1,8 @@
 """A browser, a local Hopsworks after a real pipeline run, and an app, running, on it."""
 
+import atexit
 import datetime
+import functools
 import importlib
 import os
 import re
@@ -23,12 +25,12 @@ from filelock import FileLock
 from playwright.sync_api import expect, sync_playwright
 
 import hopsworks_local
-from tests.processes import REPOSITORY, today
+from apps.assemble import assemble, sources
+from tests.processes import today
 from tests.servers import port_of, reserved
 from wine import model
 from wine.generator import generate
 
-APPS = REPOSITORY / "apps"
 START_SECONDS = 180
 PHONE = {"width": 390, "height": 844}
 expect.set_options(timeout=15_000)  # other tests may keep the machine busy
@@ -75,15 +77,14 @@ def start_app(empty_pipeline, tmp_path_factory):
     """Starts apps: ``start_app("predictor", HOPSWORKS_HOST=...)`` returns an App at once, which
     may not answer yet (``wait``); all are ended with the session.
 
-    ``name`` is the app's folder in the project, which is copied, since a Space is no more than
-    that, or any folder with an app.py. Variables are added to those of the machine; REFRESH_SECONDS
-    is 2 unless given. Each app keeps its files in a folder of its own.
+    The app is put together as its Space is. Variables are added to those of the machine;
+    REFRESH_SECONDS is 2 unless given. Each app keeps its files in a folder of its own.
     """
     started, places = [], []
 
     def start(name, **variables):
-        folder = tmp_path_factory.mktemp(Path(name).name)
-        shutil.copytree(empty_pipeline.root / "apps" / name, folder / "app")
+        folder = tmp_path_factory.mktemp(name)
+        assemble(sources(name, empty_pipeline.root), folder / "app")
         places.append(reserved())
         port = port_of(places[-1])
         env = {k: v for k, v in empty_pipeline.env.items() if not k.startswith("GRADIO_")}
@@ -216,9 +217,17 @@ def answer_of(fitted, wine):
     return int(grades[0]), float(expected[0])
 
 
+@functools.cache
+def space(name):
+    """The folder of a Space, put together in a temporary folder."""
+    folder = tempfile.TemporaryDirectory(prefix=f"{name}-")
+    atexit.register(folder.cleanup)
+    return assemble(sources(name), folder.name)
+
+
 def load(app, name):
-    """A module of an app, anew. Both apps have modules of the same names, so none stays importable."""
-    folder = str(APPS / app)
+    """A module of a Space, anew. Both apps have modules of the same names, so none stays importable."""
+    folder = str(space(app))
     sys.path.insert(0, folder)
     try:
         return importlib.import_module(name)

@@ -5,12 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.apps.conftest import APPS, load
+from tests.apps.conftest import load, space
 from tests.servers import port_of, reserved
 from wine import connection
 
@@ -43,11 +44,6 @@ print(trouble, "Then it is", reading.now().value)
 """
 
 
-@pytest.mark.parametrize("file", ["live.py", "look.py"])
-def test_both_apps_hold_the_same_file(file):
-    assert (APPS / "monitor" / file).read_bytes() == (APPS / "predictor" / file).read_bytes()
-
-
 def test_the_apps_know_the_public_host_of_the_pipeline():
     assert load("monitor", "live").PUBLIC_HOST == connection.PUBLIC_HOST
 
@@ -55,10 +51,30 @@ def test_the_apps_know_the_public_host_of_the_pipeline():
 @pytest.mark.parametrize("app", ["monitor", "predictor"])
 def test_the_page_and_the_readme_name_the_same_variables(app):
     page, readme = (
-        set(re.findall(r"HOPSWORKS_\w+", (APPS / app / file).read_text()))
-        for file in ("look.py", "README.md")
+        set(re.findall(r"HOPSWORKS_\w+", (space(app) / file).read_text()))
+        for file in ("templates/nothing.html", "README.md")
     )
     assert page == readme
+
+
+@pytest.mark.parametrize("seconds", ["a minute", "0", "nan", "86401"])
+def test_a_wrong_refresh_time_is_one_clear_line(monkeypatch, capsys, seconds):
+    monkeypatch.setenv("REFRESH_SECONDS", seconds)
+    with pytest.raises(SystemExit) as ended:
+        load("monitor", "live").refresh_seconds()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        f"error: REFRESH_SECONDS is {seconds!r}: give seconds from 1 to 86400\n"
+    )
+
+
+@pytest.mark.parametrize("app", ["monitor", "predictor"])
+def test_importing_an_app_starts_no_thread_and_takes_no_signal(app):
+    before = threading.enumerate(), signal.getsignal(signal.SIGTERM)
+    module, live = load(app, "app"), load(app, "live")
+    blocks = module.build(live.Live(lambda project, last: None, 60, log_in=lambda: None))
+    assert len(blocks.fns) > 2
+    assert (threading.enumerate(), signal.getsignal(signal.SIGTERM)) == before
 
 
 def test_while_the_first_answer_is_awaited_nothing_is_called_wrong():
@@ -109,7 +125,7 @@ def test_every_way_not_to_connect_is_told_in_a_sentence(empty_pipeline, empty_se
         started = [
             subprocess.Popen(
                 [sys.executable, "-c", program],
-                cwd=APPS / "monitor",
+                cwd=space("monitor"),
                 env=empty_pipeline.env | empty_server.env | variables,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -173,8 +173,11 @@ def git(repository, *command):
 
 def committed(repository, app):
     """The exact files that a Space must get, with their content."""
-    names = git(repository / "apps" / app, "ls-files", ".")
-    return {name: (repository / "apps" / app / name).read_bytes() for name in names}
+    files = {}
+    for folder in (f"apps/{app}", "apps/shared"):
+        for name in git(repository / folder, "ls-files", "."):
+            files[name] = (repository / folder / name).read_bytes()
+    return files
 
 
 def test_a_dry_run_names_the_exact_files_and_changes_nothing(publish, hub, repository):
@@ -195,7 +198,7 @@ def test_each_space_becomes_its_folder_and_then_is_left_alone(publish, hub, repo
     assert code == 0, output
     for app, space in SPACES.items():
         assert hub.spaces[space] == committed(repository, app) | {".gitattributes": b"hub's own"}
-    assert hub.commits == [(space, f"apps/{app} of 0123456789ab") for app, space in SPACES.items()]
+    assert hub.commits == [(space, f"{app} of 0123456789ab") for app, space in SPACES.items()]
     assert hub.tokens == {"Bearer hf_secret"}
     assert "hf_secret" not in output
 

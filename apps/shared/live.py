@@ -1,7 +1,6 @@
-"""Values read live from Hopsworks: one background thread reads, everyone shows what it read.
+"""Values read live from Hopsworks: one background thread reads, all visitors see what it read.
 
-The last good value stays while Hopsworks is away, and nothing is read while nobody looks. Both
-apps' folders hold this same file, since a Space sees only its own folder.
+The last good value stays while Hopsworks is away, and nothing is read while nobody looks.
 """
 
 import atexit
@@ -11,7 +10,6 @@ import functools
 import logging
 import os
 import shutil
-import signal
 import ssl
 import sys
 import tempfile
@@ -50,23 +48,36 @@ class Live:
     """A value that ``read(project, last value)`` gives, read again when older than ``seconds``.
 
     However many pages are open, one ``read`` runs at a time; one that takes longer than
-    GIVE_UP_SECONDS is left to itself. Make it in the main thread: it has SIGTERM, by which Spaces
-    are stopped, end the process as it does of itself.
+    GIVE_UP_SECONDS is left to itself. The reading thread starts with ``start``, or when the value
+    is asked for. ``log_in`` gives the project (default: ``connect``).
     """
 
-    def __init__(self, read: Callable[[Any, Any], Any], seconds: float):
-        signal.signal(signal.SIGTERM, _end)
-        self._read, self._seconds = read, seconds
+    def __init__(
+        self,
+        read: Callable[[Any, Any], Any],
+        seconds: float,
+        log_in: Callable[[], Any] | None = None,
+    ):
+        self._read, self.seconds, self._log_in = read, seconds, log_in or connect
         self._state = State()
         self._wanted = threading.Event()
         self._changed = threading.Condition()
         self._began = self._ended = 0.0
-        self._wanted.set()
-        threading.Thread(target=self._run, name="hopsworks", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="hopsworks", daemon=True)
+        self._starting = threading.Lock()
+
+    def start(self) -> "Live":
+        """Begin to read, if it has not begun yet; returns itself."""
+        with self._starting:
+            if self._thread.ident is None:
+                self._wanted.set()
+                self._thread.start()
+        return self
 
     def now(self) -> State:
         """The state as it is, at once; when it is old, a new read begins in the background."""
-        if time.monotonic() - self._ended > self._seconds:
+        self.start()
+        if time.monotonic() - self._ended > self.seconds:
             self._wanted.set()
         waiting = time.monotonic() - self._began
         if self._began > self._ended and waiting > SLOW_SECONDS:
@@ -76,12 +87,14 @@ class Live:
 
     def first(self, timeout: float = 15) -> State:
         """The state once there is one: waits for the first read to end, at most ``timeout`` s."""
+        self.start()
         with self._changed:
             self._changed.wait_for(lambda: self._state.rounds > 0, timeout)
         return self.now()
 
     def refreshed(self, timeout: float = 15) -> State:
         """The state after one more read, at most ``timeout`` seconds later."""
+        self.start()
         with self._changed:
             seen = self._state.rounds
             self._wanted.set()
@@ -95,7 +108,7 @@ class Live:
             self._wanted.clear()
             self._began = time.monotonic()
             try:
-                project = project or _in_time(connect)
+                project = project or _in_time(self._log_in)
                 value = _in_time(self._read, project, self._state.value)
                 now = datetime.datetime.now(datetime.UTC)
                 changes = {"value": value, "as_of": now, "trouble": None, "connected": True}
@@ -210,10 +223,6 @@ def _in_time(function, *args):
     if not outcome.done():
         raise NotConnected(f"{_host()} did not answer within {GIVE_UP_SECONDS} seconds.")
     return outcome.result()
-
-
-def _end(number, _):
-    sys.exit(128 + number)  # atexit's functions run, as they would not otherwise
 
 
 @functools.cache

@@ -1,0 +1,45 @@
+"""Put a Space's folder together: its own files, those both apps share, and wine's serving modules.
+
+    python -m apps.assemble predictor FOLDER
+
+A Space imports nothing from this repository, so it takes the modules along. Publishing, `make apps`
+and the tests all use ``sources``.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SPACES = ("predictor", "monitor")
+WINE = ()  # the modules of wine/ that a Space takes along, as wine/NAME.py
+
+
+def sources(space, root=ROOT):
+    """The files of a Space, a Path for each path in it; ValueError when two claim one path."""
+    files = {}
+    for folder in (root / "apps" / space, root / "apps" / "shared"):
+        for file in sorted(folder.rglob("*")):
+            path = file.relative_to(folder)
+            if not file.is_file() or any(part[0] in "._" for part in path.parts):
+                continue  # caches and what an editor leaves
+            if path.as_posix() in files:
+                raise ValueError(f"{file} and {files[path.as_posix()]} would be one file")
+            files[path.as_posix()] = file
+    return files | {f"wine/{name}.py": root / "wine" / f"{name}.py" for name in WINE}
+
+
+def assemble(files, folder):
+    """Copy ``files``, as of ``sources``, into a folder; returns it."""
+    for path, file in files.items():
+        target = Path(folder) / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    return Path(folder)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[1] not in SPACES:
+        print(f"error: give one of {' or '.join(SPACES)} and a folder", file=sys.stderr)
+        sys.exit(2)
+    assemble(sources(sys.argv[1]), sys.argv[2])
