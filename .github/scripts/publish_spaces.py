@@ -22,7 +22,9 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # Python adds the script's own folder only
-from apps.assemble import SPACES, assemble, sources  # noqa: E402
+from apps.assemble import assemble, sources  # noqa: E402
+
+SPACES = {"predictor": "PREDICTOR_SPACE", "monitor": "MONITOR_SPACE"}
 
 KEPT = {".gitattributes"}  # Hugging Face's own
 
@@ -30,8 +32,7 @@ KEPT = {".gitattributes"}  # Hugging Face's own
 def main():
     dry_run = os.environ.get("DRY_RUN") == "true"
     spaces = {}
-    for app in SPACES:
-        variable = f"{app.upper()}_SPACE"
+    for app, variable in SPACES.items():
         spaces[app] = os.environ.get(variable, "")
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", spaces[app]):
             return fail(f"{variable} is {spaces[app]!r}: give the Space as owner/name", 2)
