@@ -19,6 +19,8 @@ from wine import connection, features
 from wine.connection import OVERTAKEN, call, connect, is_passing, patience
 from wine.errors import BadInput, WineError
 
+NO_WINES = "error: no feature group wine in Hopsworks (127.0.0.1, project wine): run initialize.ipynb first"
+
 
 @pytest.fixture(autouse=True)
 def unborne(monkeypatch):
@@ -46,7 +48,7 @@ def daily(empty_pipeline, empty_server):
 
 def test_a_right_key_gets_in(daily):
     done = daily()
-    assert refused(done) == "error: no feature group wine: run initialize.ipynb first"
+    assert refused(done) == NO_WINES
     assert done.stdout == "Hopsworks: 127.0.0.1, project wine\n"
 
 
@@ -74,7 +76,7 @@ def test_an_outage_that_passes_is_borne(empty_pipeline, empty_server, wire):
     wire.mend()
     stdout, stderr = process.communicate(timeout=60)
     assert "Hopsworks: 127.0.0.1, project wine\n" in stdout
-    assert stderr == "error: no feature group wine: run initialize.ipynb first\n"
+    assert stderr == f"{NO_WINES}\n"
 
 
 def test_a_wire_cut_in_the_middle_is_borne_while_the_patience_lasts(

@@ -3,6 +3,7 @@
 import datetime
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,16 +31,28 @@ def day_of(pipeline):
 
 
 def test_a_part_that_comes_too_early_says_what_to_run_first(pipeline_root, young):
-    assert refused(pipeline_root.stages["daily.py too early"]) == (
-        "error: no feature group wine: run initialize.ipynb first"
+    early = refused(pipeline_root.stages["daily.py too early"])
+    assert re.fullmatch(
+        r"error: no feature group wine in Hopsworks \(local in /.*, project wine\): "
+        "run initialize.ipynb first",
+        early,
     )
+    here = f"Hopsworks (local in {young.store}, project wine)"
     assert refused(young.run("inference.py")) == (
-        "error: no feature group daily_wine: run daily.py first"
+        f"error: no feature group daily_wine in {here}: run daily.py first"
     )
     succeeded(young.run("daily.py"))
     assert refused(young.run("inference.py")) == (
-        "error: no served model wine_quality in the registry: run train.ipynb first"
+        f"error: no served model wine_quality in {here}: run train.ipynb first"
     )
+
+
+def test_the_data_are_the_projects_whatever_folder_is_current(empty_pipeline, tmp_path):
+    env = {name: value for name, value in empty_pipeline.env.items() if name[:9] != "HOPSWORKS"}
+    done = replace(empty_pipeline, env=env).run(empty_pipeline.root / "daily.py", cwd=tmp_path)
+    assert f"Hopsworks: local in {empty_pipeline.root}/.hopsworks, project wine\n" == done.stdout
+    assert f"{empty_pipeline.root}/.hopsworks" in refused(done)
+    assert not list(tmp_path.iterdir())
 
 
 def test_make_pipeline_shows_its_five_parts_and_a_summary_and_keeps_both(pipeline_root):
@@ -82,7 +95,7 @@ def test_the_scripts_say_what_they_did_and_nothing_else(pipeline_root):
     assert f"saved 1 daily wines, the last of {day}" in daily
     assert "saved 1 predictions" in inference
     for said in (finder, daily, inference):
-        assert said.startswith("Hopsworks: local, no account needed, project wine\n")
+        assert re.match("Hopsworks: local in /.*, project wine\n", said)
         assert "Warning" not in said
 
 

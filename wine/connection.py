@@ -24,6 +24,7 @@ import warnings
 import tenacity
 
 from wine.errors import BadInput, WineError
+from wine.paths import PROJECT, local_hopsworks
 
 PUBLIC_HOST = "eu-west.cloud.hopsworks.ai"
 # another run made a feature group, view, file or folder, or is just replacing a file, between
@@ -31,6 +32,7 @@ PUBLIC_HOST = "eu-west.cloud.hopsworks.ai"
 OVERTAKEN = {270089, 270179, 110012, 110047, 110018}
 LOGIN_SECONDS = 10  # for a login beside the patience; the client itself would wait for ever
 
+_place = "Hopsworks"  # what connect() led to, for messages
 _borne = 0.0  # seconds that this program has spent on trouble so far
 
 
@@ -76,8 +78,15 @@ def connect():
         sys.stdin = answers
     if project is None:
         raise BadInput(f"{settings['host']} has no project for this key: create one there first")
+    global _place
+    _place = f"Hopsworks ({where}, project {project.name})"
     print(f"Hopsworks: {where}, project {project.name}")
     return project
+
+
+def place():
+    """Return what ``connect`` led to: a cluster's host or the local data folder."""
+    return _place
 
 
 def call(function, *args, **kwargs):
@@ -224,7 +233,7 @@ def _settings():
         "hostname_verification": False,
         "api_key_value": server.env["HOPSWORKS_API_KEY"],
     }
-    return settings, "local, no account needed"
+    return settings, f"local in {local_hopsworks()}"
 
 
 def _check_variables():
@@ -269,10 +278,15 @@ def streams():
 
 @functools.cache
 def _local_server():
-    import hopsworks_local
-
     try:
-        return hopsworks_local.start(project="wine")
+        import hopsworks_local
+    except ModuleNotFoundError as error:
+        raise BadInput(
+            "HOPSWORKS_API_KEY is not set, and the local Hopsworks is not installed: set the key, "
+            f"or run: pip install --no-deps -e '{PROJECT}/packages/hopsworks-local'"
+        ) from error
+    try:
+        return hopsworks_local.start(local_hopsworks(), project="wine")
     except RuntimeError as error:  # a damaged data folder, or none that can be used
         raise WineError(f"{error}; HOPSWORKS_LOCAL_ROOT can name another folder") from error
 

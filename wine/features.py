@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from wine.columns import NAMES
-from wine.connection import call, streams
+from wine.connection import call, place, streams
 from wine.errors import WineError
 
 VERSION = 1
@@ -159,7 +159,7 @@ def need(store, group):
     """The feature group. Raises WineError that says which part of the pipeline makes it."""
     feature_group = find(store, group)
     if feature_group is None:
-        raise WineError(f"no feature group {group.name}: run {group.written_by} first")
+        raise WineError(f"no feature group {group.name} in {place()}: run {group.written_by} first")
     return feature_group
 
 
@@ -167,7 +167,9 @@ def read(store, group):
     """All rows of a feature group, ordered by its key; WineError when it is missing or empty."""
     frame = _rows(need(store, group), group)
     if frame.empty:
-        raise WineError(f"the feature group {group.name} is empty: run {group.written_by} first")
+        raise WineError(
+            f"the feature group {group.name} in {place()} is empty: run {group.written_by} first"
+        )
     return frame.sort_values(group.primary_key, ignore_index=True)
 
 

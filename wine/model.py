@@ -14,7 +14,7 @@ import joblib
 import numpy as np
 
 from wine.columns import FEATURES
-from wine.connection import call
+from wine.connection import call, place
 from wine.decoding import decode, probabilities
 from wine.errors import WineError
 
@@ -143,7 +143,7 @@ def served(project):
     best = call(registry.get_best_model, NAME, APPROVED, "max")
     # versions without the metric sort last, so one can come back even when none was approved
     if best is None or APPROVED not in best.training_metrics:
-        raise NothingServed(f"no served model {NAME} in the registry: run train.ipynb first")
+        raise NothingServed(f"no served model {NAME} in {place()}: run train.ipynb first")
     return best
 
 

@@ -10,10 +10,10 @@ reports/, the executed notebooks as HTML beside it.
 
 import datetime
 import json
+import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import click
 
@@ -21,8 +21,7 @@ from wine import dataset, features, model
 from wine.cli import run
 from wine.connection import connect
 from wine.errors import WineError
-
-REPORTS = Path("reports")
+from wine.paths import PROJECT, REPORTS, local_hopsworks
 
 
 def notebook(name):
@@ -40,6 +39,9 @@ def main(full):
     dataset.read()  # wrong files and a wrong key are told at once, not by a stage's traceback
     project = connect()
     REPORTS.mkdir(exist_ok=True)
+    env = os.environ | {
+        "HOPSWORKS_LOCAL_ROOT": str(local_hopsworks())
+    }  # whatever folder is current
     stages = {
         "initialize.ipynb": notebook("initialize.ipynb"),
         "model_finder.py": ["model_finder.py", *([] if full else ["--quick"])],
@@ -54,7 +56,11 @@ def main(full):
         log = REPORTS / f"{stage.split('.')[0]}.log"
         with open(log, "w") as output:
             code = subprocess.run(
-                [sys.executable, *command], stdout=output, stderr=subprocess.STDOUT
+                [sys.executable, *command],
+                cwd=PROJECT,
+                env=env,
+                stdout=output,
+                stderr=subprocess.STDOUT,
             ).returncode
         print(f"{time.monotonic() - started:6.1f} s" if code == 0 else "  failed", flush=True)
         if code:
@@ -98,7 +104,8 @@ def show(summary):
         f"\npromised   QWK {cv['qwk']:.3f}, accuracy {cv['accuracy']:.3f}, within one {cv['within_one']:.3f}"
         f"\ntest part  QWK {test['qwk']:.3f}, accuracy {test['accuracy']:.3f}, within one {test['within_one']:.3f}"
         f"\ntoday      {wine['wine_id']}, {wine['type']}, label {wine['quality']}: predicted {said['predicted']}"
-        f"\nreports    {REPORTS}/summary.json and the executed notebooks, {summary['seconds']:.0f} s in all"
+        f"\nreports    {REPORTS}/train.html and the other notebook, {summary['seconds']:.0f} s in all"
+        "\nnext       make apps"
     )
 
 
