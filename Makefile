@@ -14,10 +14,11 @@ test: .venv/tested  ## install, then lint and run every test
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.venv/installed: requirements.txt requirements-daily.txt
+.venv/installed: requirements.txt requirements-daily.txt packages/hopsworks-local/pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e packages/hopsworks-local
 	@touch $@
 
 .venv/tested: requirements-test.txt .venv/installed

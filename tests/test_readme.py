@@ -109,7 +109,7 @@ def test_every_other_figure_is_a_result_files_or_no_measurement():
 
 
 def test_the_local_hopsworks_page_says_what_was_measured():
-    page = re.sub(r"\s+", " ", (REPOSITORY / "hopsworks_local/README.md").read_text())
+    page = re.sub(r"\s+", " ", (REPOSITORY / "packages/hopsworks-local/README.md").read_text())
     speed, faults = result("hopsworks_local"), result("hopsworks_local_faults")
     peak = speed["server_peak_mb"]
     assert faults["failures"] == result("hopsworks_local_fuzz")["failures"] == []
@@ -139,7 +139,7 @@ RUN_BY = {  # commands of the README's blocks, and the test that runs each
     ".venv/bin/python daily.py": "tests/test_pipeline.py: test_days_that_were_missed_are_filled",
     ".venv/bin/python inference.py": "tests/test_pipeline.py: "
     "test_running_daily_and_inference_again_adds_nothing",
-    ".venv/bin/python -m hopsworks_local serve": "tests/hopsworks_local/test_server.py: "
+    ".venv/bin/python -m hopsworks_local serve": "packages/hopsworks-local/tests/test_server.py: "
     "test_serve_keeps_its_key_in_a_private_file",
 }
 NOT_RUN = ("make bench", "make test", "jupyter lab", "dask ")  # with the reasons, in the README

@@ -51,7 +51,7 @@ def source(name):
     """All Python that a workflow may start, in one text."""
     files = ["daily.py", "inference.py", *(f"wine/{p.name}" for p in REPOSITORY.glob("wine/*.py"))]
     if name == "live.yml":
-        files = ["tests/hopsworks_local/conftest.py"]
+        files = ["packages/hopsworks-local/tests/conftest.py"]
     files += [f".github/scripts/{path.name}" for path in REPOSITORY.glob(".github/scripts/*.py")]
     return "\n".join(map(text, files))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -19,7 +20,6 @@ from hopsworks.client.exceptions import FeatureStoreException, RestAPIError
 from hopsworks_common.client.exceptions import ProjectException
 
 import hopsworks_local
-from tests.servers import port_of, reserved
 
 ONE = pd.DataFrame({"id": [1], "x": [0.5]})
 REPOSITORY = Path(hopsworks_local.__file__).parent.parent
@@ -209,8 +209,10 @@ def test_stop_waits_for_the_last_words(tmp_path: Path, monkeypatch: Any) -> None
 
 
 def test_serve_keeps_its_key_in_a_private_file(tmp_path: Path) -> None:
-    place = reserved()
-    port = port_of(place)
+    place = socket.socket()  # bound and never listening: nobody else is given its port
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", 0))
+    port = place.getsockname()[1]
     file = tmp_path / f"serve-{port}.env"
     file.touch(0o644)  # left there by someone else
     command = [sys.executable, "-u", "-m", "hopsworks_local", "serve", "--root", str(tmp_path)]
