@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ from typing import IO
 
 __all__ = ["Server", "start"]
 
+PROJECT_NAME = re.compile(r"(?!\d+$)[a-zA-Z0-9]((?!__)(?!_featurestore)\w){0,22}[a-zA-Z0-9]", re.A)
 START_SECONDS = 90  # longer than SQLite waits for a lock, whose message says more
 
 
@@ -33,14 +35,23 @@ class Server:
     """A running server: `env` is what the client reads, `stop()` ends it."""
 
     def __init__(
-        self, process: subprocess.Popen[str], env: dict[str, str], relay: threading.Thread
+        self,
+        process: subprocess.Popen[str],
+        env: dict[str, str],
+        relay: threading.Thread,
+        page_token: str,
     ):
-        self.env, self._process, self._relay = env, process, relay
+        self.env, self._process, self._relay, self._token = env, process, relay, page_token
 
     @property
     def url(self) -> str:
-        """The address of the pages."""
+        """The address of the server."""
         return f"https://{self.env['HOPSWORKS_HOST']}:{self.env['HOPSWORKS_PORT']}"
+
+    @property
+    def pages(self) -> str:
+        """A link that opens the server's pages in a browser, and is no key to anything else."""
+        return f"{self.url}/login?token={self._token}"
 
     @property
     def pid(self) -> int:
@@ -76,19 +87,31 @@ def start(
     root: str | os.PathLike[str] | None = None,
     project: str | None = None,
     training_dataset_quota: int | None = None,
+    *,
+    any_key: bool = False,
+    any_project: bool = False,
 ) -> Server:
     """Start a server as a child process and return when it is ready.
 
     `root` is the data folder (default: $HOPSWORKS_LOCAL_ROOT or ./.hopsworks); several servers may
     share one. `project` is the project's name (default: $HOPSWORKS_LOCAL_PROJECT or "local").
     `training_dataset_quota` refuses more training datasets than that, as some clusters do.
+    `any_key` accepts any API key, `any_project` takes the project name that a login asks for.
     RuntimeError says why a server could not start: a damaged data folder, or one of another version.
+    ValueError: the project's name is illegal.
     """
+    project = project_name(project)
     package = Path(__file__).resolve().parent
     path = [str(package.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    settings = {"root": root and os.fspath(root), "project": project}
+    settings = {
+        "root": root and os.fspath(root),
+        "project": project,
+        "quota": training_dataset_quota,
+        "any_key": any_key,
+        "any_project": any_project,
+    }
     process = subprocess.Popen(
-        [sys.executable, "-m", package.name, "child"],
+        [sys.executable, "-m", f"{package.name}.child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -102,7 +125,7 @@ def start(
     assert process.stdout
     assert process.stderr
     with contextlib.suppress(BrokenPipeError):  # it has ended already; its output says why
-        process.stdin.write(json.dumps({**settings, "quota": training_dataset_quota}) + "\n")
+        process.stdin.write(json.dumps(settings) + "\n")
         process.stdin.flush()
     begin, hangs = time.monotonic(), threading.Timer(START_SECONDS, process.kill)
     hangs.daemon = True
@@ -117,7 +140,17 @@ def start(
         raise RuntimeError(reason or f"hopsworks_local ended with {process.returncode}")
     relay = threading.Thread(target=_relay, args=(process.stderr,), daemon=True)
     relay.start()
-    return Server(process, client_env(**json.loads(line)), relay)
+    info = json.loads(line)
+    token = info.pop("page_token")
+    return Server(process, client_env(**info), relay, token)
+
+
+def project_name(given: str | None) -> str:
+    """Return the project's name: the given one, $HOPSWORKS_LOCAL_PROJECT or "local"."""
+    project = given or os.environ.get("HOPSWORKS_LOCAL_PROJECT") or "local"
+    if not PROJECT_NAME.fullmatch(project):
+        raise ValueError(f"illegal project name {project!r}")
+    return project
 
 
 def client_env(host: str, port: int, project: str, api_key: str) -> dict[str, str]:

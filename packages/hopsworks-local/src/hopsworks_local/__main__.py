@@ -1,116 +1,153 @@
-"""`python -m hopsworks_local serve` and `python -m hopsworks_local exec -- COMMAND`."""
+"""The command `hopsworks-local`, also `python -m hopsworks_local`."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, TypeVar
+
+import click
 
 from . import client_env, start
 
-PROJECT_NAME = re.compile(r"(?!\d+$)[a-zA-Z0-9]((?!__)(?!_featurestore)\w){0,22}[a-zA-Z0-9]", re.A)
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _refuse(message: str, code: int) -> NoReturn:
-    """One line on stderr; 2 when what was given is wrong, 1 when something else is."""
-    print(f"hopsworks_local: {message}", file=sys.stderr)
-    sys.exit(code)
+def _shared(command: Command) -> Command:
+    """The options that serve and exec share."""
+    for option in (
+        click.option(
+            "--any-project",
+            is_flag=True,
+            help="Take the project name that a program asks for, whatever it is.",
+        ),
+        click.option(
+            "--any-key", is_flag=True, help="Accept any API key (on this machine's loopback)."
+        ),
+        click.option(
+            "--training-dataset-quota",
+            type=click.IntRange(0, 10**6),
+            metavar="N",
+            help="Refuse more training datasets than N, as some clusters do.  [default: no limit]",
+        ),
+        click.option("--project", metavar="NAME", help="Project name.  [default: local]"),
+        click.option("--root", metavar="DIR", help="Data folder.  [default: .hopsworks]"),
+    ):
+        command = option(command)
+    return command
 
 
-def _whole(lowest: int, highest: int) -> Callable[[str], int]:
-    """A type of argument: a whole number in a range."""
+@click.group()
+@click.version_option(package_name="hopsworks-local", prog_name="hopsworks-local")
+def cli() -> None:
+    """A local Hopsworks for programs that use the hopsworks client, unchanged.
 
-    def parse(text: str) -> int:
-        if not (text.isdecimal() and lowest <= int(text) <= highest):
-            raise argparse.ArgumentTypeError(f"{text!r} is no number from {lowest} to {highest}")
-        return int(text)
-
-    return parse
-
-
-def _project_name(given: str | None) -> str:
-    project = given or os.environ.get("HOPSWORKS_LOCAL_PROJECT") or "local"
-    if not PROJECT_NAME.fullmatch(project):
-        _refuse(f"illegal project name {project!r}", 2)
-    return project
-
-
-def _root(given: str | None) -> Path:
-    return Path(given or os.environ.get("HOPSWORKS_LOCAL_ROOT") or ".hopsworks").resolve()
-
-
-def _launch(
-    root: Path, project: str | None, quota: int | None, port: int = 0
-) -> tuple[dict[str, Any], Callable[[], NoReturn]]:
-    """Run a server in this process; returns how to reach it and what ends the process in order.
-
-    SystemExit says why it cannot.
+    \b
+    Examples:
+      hopsworks-local exec -- python train.py
+      hopsworks-local exec --any-key --any-project -- python their_program.py
+      hopsworks-local serve --port 8443
     """
-    from .server import HOST, App, launch
-    from .state import Folder, FolderError
 
-    project = _project_name(project)
-    os.umask(0o077)  # the data folder and what is in it are the owner's alone
+
+@cli.command()
+@_shared
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="HTTPS port.  [default: a free one]"
+)
+def serve(
+    root: str | None,
+    project: str | None,
+    training_dataset_quota: int | None,
+    any_key: bool,
+    any_project: bool,
+    port: int,
+) -> None:
+    """Keep one server running for several programs, and to look at its pages.
+
+    It prints a link to the pages and the file of variables to source. Other servers, such as those
+    of exec, may use the same data folder at the same time.
+
+    \b
+    Example:
+      hopsworks-local serve --port 8443
+      . .hopsworks/serve-8443.env     (in every shell that is to use it)
+    """
+    from .server import StartError, root_path, run
+
+    folder = root_path(root)
     try:
-        app = App(Folder(root, project), project, quota)
-        http = launch(app, port)
-    except (FolderError, OSError) as e:
-        _refuse(str(e), 1)
-
-    def end() -> NoReturn:
-        app.folder.close()
-        os._exit(0)  # a Flight server takes two seconds to end in order; nothing here needs that
-
-    found = http.server_address[1]
-    return {"host": HOST, "port": found, "project": project, "api_key": app.api_key}, end
-
-
-def _child() -> None:
-    """What `start()` runs: settings come on stdin, then, as a line or by its end, the order to stop."""
-    settings = json.loads(sys.stdin.readline())
-    settings["root"] = _root(settings["root"])
-    info, end = _launch(**settings)
-    print(json.dumps(info), flush=True)
-    sys.stdin.readline()
-    end()
-
-
-def _serve(args: argparse.Namespace) -> None:
-    root = _root(args.root)
-    info, end = _launch(root, args.project, args.training_dataset_quota, args.port)
-    file = root / f"serve-{info['port']}.env"
-    env = client_env(**info)
-    env["HOPSWORKS_CERT_FOLDER"] = '$(mktemp -d "${TMPDIR:-/tmp}/hopsworks-certs-XXXXXX")'
-    file.unlink(missing_ok=True)  # an old one may be open to others
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        out.writelines(f'export {name}="{value}"\n' for name, value in env.items())
-    print(f"Project {info['project']!r} at https://{info['host']}:{info['port']}", flush=True)
-    print(f"In every shell that is to use it (the key is in that file):\n\n    . '{file}'\n")
-    print("Ctrl-C ends it.", flush=True)
+        running = run(
+            folder,
+            project,
+            port,
+            training_dataset_quota,
+            any_key=any_key,
+            any_project=any_project,
+            key_place=lambda port: f"in the file {folder / f'serve-{port}.env'}",
+        )
+    except ValueError as e:
+        raise click.UsageError(str(e)) from None
+    except StartError as e:
+        raise click.ClickException(str(e)) from None
+    file = folder / f"serve-{running.info['port']}.env"
+    _write_variables(file, running.info)
+    click.echo(f"Project {running.info['project']!r} at {running.url}")
+    click.echo(f"Its pages: {running.url}/login?token={running.app.page_token}\n")
+    click.echo(f"In every shell that is to use it (the key is in that file):\n\n    . '{file}'\n")
+    click.echo("Ctrl-C ends it.")
+    sys.stdout.flush()
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
     done.wait()
     file.unlink(missing_ok=True)
-    end()
+    running.end()
 
 
-def _exec(args: argparse.Namespace) -> None:
-    command = args.command[1:] if args.command[:1] == ["--"] else args.command
+def _write_variables(file: Path, info: dict[str, Any]) -> None:
+    env = client_env(**info)
+    env["HOPSWORKS_CERT_FOLDER"] = '$(mktemp -d "${TMPDIR:-/tmp}/hopsworks-certs-XXXXXX")'
+    file.unlink(missing_ok=True)  # an old one may be open to others
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.writelines(f'export {name}="{value}"\n' for name, value in env.items())
+
+
+@cli.command("exec", context_settings={"ignore_unknown_options": True})
+@_shared
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def execute(
+    root: str | None,
+    project: str | None,
+    training_dataset_quota: int | None,
+    any_key: bool,
+    any_project: bool,
+    command: tuple[str, ...],
+) -> None:
+    """Run one COMMAND with a server of its own, and end with its exit code.
+
+    The data stays in the folder: `hopsworks-local serve` shows it afterwards.
+
+    \b
+    Examples:
+      hopsworks-local exec -- python train.py
+      hopsworks-local exec --any-key --any-project -- python their_program.py
+    """
     if not command:
-        _refuse("no command: python -m hopsworks_local exec [--root DIR] -- COMMAND ...", 2)
+        raise click.UsageError("no command, such as: hopsworks-local exec -- python train.py")
     try:
-        server = start(args.root, _project_name(args.project), args.training_dataset_quota)
+        server = start(
+            root, project, training_dataset_quota, any_key=any_key, any_project=any_project
+        )
+    except ValueError as e:
+        raise click.UsageError(str(e)) from None
     except RuntimeError as e:
-        sys.exit(str(e))
+        raise click.ClickException(str(e).removeprefix("hopsworks_local: ")) from None
     with server:
         # Ctrl-C reaches the command, too, and we wait for what it makes of it. A handler, because
         # the command would inherit SIG_IGN.
@@ -121,7 +158,7 @@ def _exec(args: argparse.Namespace) -> None:
         try:
             process = subprocess.Popen(command, env={**os.environ, **server.env})
         except OSError as e:
-            _refuse(str(e), 1)
+            raise click.ClickException(str(e)) from None
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         if ordered.is_set():
             process.terminate()
@@ -130,22 +167,14 @@ def _exec(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Read the command line and do what it says."""
-    parser = argparse.ArgumentParser(prog="python -m hopsworks_local", description=__doc__)
-    commands = parser.add_subparsers(dest="action", required=True)
-    serve = commands.add_parser("serve", help="keep one server running for several programs")
-    run = commands.add_parser("exec", help="run one command with a server of its own")
-    commands.add_parser("child", help=argparse.SUPPRESS)
-    for command in (serve, run):
-        command.add_argument("--root", help="data folder (default: .hopsworks)")
-        command.add_argument("--project", help="project name (default: local)")
-        command.add_argument(
-            "--training-dataset-quota", type=_whole(0, 10**6), help="default: no limit"
-        )
-    serve.add_argument("--port", type=_whole(0, 65535), default=0, help="default: a free one")
-    run.add_argument("command", nargs=argparse.REMAINDER, help="-- COMMAND ARGUMENTS")
-    args = parser.parse_args()
-    {"serve": _serve, "exec": _exec, "child": lambda _: _child()}[args.action](args)
+    """Run the command line; what is wrong is one line, with exit code 2 if it was given."""
+    try:
+        sys.exit(cli(prog_name="hopsworks-local", standalone_mode=False))
+    except click.ClickException as e:
+        click.echo(f"hopsworks-local: {e.format_message()}", err=True)
+        sys.exit(e.exit_code)
+    except click.Abort:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

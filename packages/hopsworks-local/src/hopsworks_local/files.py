@@ -11,11 +11,19 @@ import shutil
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from starlette.datastructures import UploadFile
+from starlette.responses import StreamingResponse
 
 from .protocol import ApiError, Reply, Request, http_error, illegal, route, unsupported
+
+if TYPE_CHECKING:
+    from .app import App
 
 MAX_CHUNKS = 10_000
 MAX_LISTING = 10_000
@@ -27,7 +35,7 @@ _SERVER = uuid.uuid4().hex
 _chunks = threading.Lock()
 
 
-def resolve(app: Any, path: str) -> Path:
+def resolve(app: App, path: str) -> Path:
     """The place of a project path such as `Resources/a.csv` or `/Projects/local/Resources/a.csv`.
 
     Nothing leaves the project: `..`, another project, a null byte and links are refused.
@@ -49,7 +57,7 @@ def resolve(app: Any, path: str) -> Path:
     return place
 
 
-def _dataset(app: Any, place: Path) -> Path:
+def _dataset(app: App, place: Path) -> Path:
     """The top-level dataset of a place, which must exist."""
     if place == app.folder.files:
         return place
@@ -78,7 +86,7 @@ def _refuse_taken(target: Path) -> None:
         raise ApiError(110012, f"{target.name!r} already exists.")
 
 
-def _name(app: Any, source: Path, target: Path) -> None:
+def _name(app: App, source: Path, target: Path) -> None:
     """Give what is complete its name, or refuse: by itself, a rename replaces what is there. Every
     change of a name is in a transaction, which other servers on the folder heed, too."""
     with app.folder.transaction():
@@ -95,7 +103,7 @@ def listing(folder: Path) -> list[tuple[Path, os.stat_result]]:
     return [(place, stat) for place, stat in found if not S_ISLNK(stat.st_mode)]
 
 
-def _inode(app: Any, place: Path, stat: os.stat_result) -> dict[str, Any]:
+def _inode(app: App, place: Path, stat: os.stat_result) -> dict[str, Any]:
     folder = S_ISDIR(stat.st_mode)
     relative = place.relative_to(app.folder.files).as_posix()
     top = "/" not in relative
@@ -118,8 +126,166 @@ def _inode(app: Any, place: Path, stat: os.stat_result) -> dict[str, Any]:
     }
 
 
+# -- downloads and uploads come first: the addresses below match theirs, too ---------------------
+
+
+@route("GET", "dataset/download/with_auth/{path:path}")
+def download(request: Request, path: str) -> StreamingResponse:
+    """`download` and `read_content`, streamed."""
+    place = existing(request, path)
+    try:
+        if not S_ISREG(place.stat().st_mode):
+            raise ApiError(110038, f"{path!r} is no file.")
+        stream = place.open("rb")
+    except IsADirectoryError:  # since we looked
+        raise ApiError(110038, f"{path!r} is no file.") from None
+    except FileNotFoundError:  # removed since it was found
+        raise _missing(path) from None
+    size = os.fstat(stream.fileno()).st_size
+    return StreamingResponse(
+        _pieces(stream, size),
+        headers={"Content-Length": str(size)},
+        media_type="application/octet-stream",
+    )
+
+
+def _pieces(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    """Read as many bytes as were there when the file was opened."""
+    with stream:
+        while size > 0 and (piece := stream.read(min(size, 2**20))):
+            yield piece
+            size -= len(piece)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One request of an upload."""
+
+    name: str
+    content: BinaryIO
+    number: int
+    total: int
+    size: int | None  # of the whole file
+
+
+def _read_chunk(request: Request) -> Chunk:
+    """Read the form of an upload; 110042 for what does not add up."""
+    if request.form is None:
+        raise http_error(415, "An upload must be multipart/form-data with a boundary.")
+    fields = {k: v for k, v in request.form.items() if isinstance(v, str)}
+    file, name = request.form.get("file"), fields.get("flowFilename")
+    if not isinstance(file, UploadFile) or not name:
+        raise ApiError(110042, "The upload needs flowFilename and file.")
+
+    def number(field: str) -> int:
+        text = fields.get(field, "")
+        if not re.fullmatch(r"[0-9]{1,15}", text):
+            raise ApiError(110042, f"The upload field {field} must be a number.")
+        return int(text)
+
+    chunk, total = number("flowChunkNumber"), max(number("flowTotalChunks"), 1)
+    if not 1 <= chunk <= total <= MAX_CHUNKS or name in (".", "..") or "/" in name:
+        raise ApiError(110042, "Illegal chunk number, number of chunks or file name.")
+    size = number("flowTotalSize") if "flowTotalSize" in fields else None
+    return Chunk(name, file.file, chunk, total, size)
+
+
+@route("POST", "dataset/upload/{path:path}")
+def upload(request: Request, path: str) -> Any:
+    """One chunk of `upload`. Chunks come in any order, several at once.
+
+    Each is staged; whoever brings the last one joins them and moves the whole into place, so a
+    file is there completely or not at all. Chunks are told apart by server, name and size: two
+    programs that upload one name and size at the same moment through one server can mix.
+    """
+    app, chunk = request.app, _read_chunk(request)
+    folder = resolve(app, path)
+    if folder == app.folder.files or folder == _dataset(app, folder) / chunk.name:
+        raise ApiError(110011, f"{path!r} is not a folder to upload to.")
+    target = resolve(app, f"{path}/{chunk.name}")
+    _refuse_taken(target)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # as on a cluster, below a dataset that is there
+    except (FileExistsError, NotADirectoryError):
+        raise ApiError(110011, f"{path!r} is not a folder to upload to.") from None
+    with app.folder.aside() as whole:
+        with whole.open("wb") as out:
+            shutil.copyfileobj(chunk.content, out, 2**20)
+        size = whole.stat().st_size if chunk.size is None else chunk.size
+        if chunk.total == 1:
+            _publish(app, whole, target, size)
+            return None
+        staged = _staged(app, target) / f"{size}-{chunk.total}"
+        with _chunks:
+            _refuse_taken(target)  # joined meanwhile from a chunk of this number that came before
+            staged.mkdir(parents=True, exist_ok=True)
+            part = staged / f"{chunk.number}.part"
+            if part.exists() and not filecmp.cmp(part, whole, shallow=False):
+                _forget_older(staged)
+            os.replace(whole, part)
+            chunks = [staged / f"{i}.part" for i in range(1, chunk.total + 1)]
+            if all(c.exists() for c in chunks):
+                try:
+                    _join(chunks, whole)
+                    _publish(app, whole, target, size)
+                finally:
+                    shutil.rmtree(staged.parent, ignore_errors=True)
+    return None
+
+
+def _staged(app: App, target: Path) -> Path:
+    """By server, too: the lock on what is staged is this process's own, and a client has one server."""
+    return app.folder.staging / hashlib.sha256(os.fsencode(f"{_SERVER}{target}")).hexdigest()
+
+
+def _asked(app: App, target: Path) -> None:
+    """Forget the chunks of an interrupted upload. The client asks whether a file exists before it
+    uploads it; but another program may ask while chunks come in, so they must have been quiet."""
+    staged = _staged(app, target)
+    if not staged.is_dir():
+        return
+    with _chunks, contextlib.suppress(FileNotFoundError):  # they may just have been joined
+        newest = max((p.stat().st_mtime for p in staged.glob("*/*.part")), default=0)
+        if newest < time.time() - QUIET_SECONDS:
+            shutil.rmtree(staged, ignore_errors=True)
+        else:
+            (staged / "asked").touch()
+
+
+def _forget_older(staged: Path) -> None:
+    """A chunk came again with other bytes: what came before the client last asked for the file is
+    of an earlier upload, interrupted a moment ago."""
+    with contextlib.suppress(FileNotFoundError):
+        asked = (staged.parent / "asked").stat().st_mtime_ns
+        for part in staged.glob("*.part"):
+            if part.stat().st_mtime_ns < asked:
+                part.unlink()
+
+
+def _join(chunks: list[Path], whole: Path) -> None:
+    with whole.open("wb") as out:
+        for chunk in chunks:
+            with chunk.open("rb") as part:
+                shutil.copyfileobj(part, out, 2**20)
+
+
+def _publish(app: App, whole: Path, target: Path, size: int) -> None:
+    """Give an uploaded file its name, if it is complete."""
+    try:
+        if whole.stat().st_size != size:
+            raise ApiError(110043, f"{target.name}: what arrived does not have its size.")
+        with whole.open("rb") as file:
+            os.fsync(file.fileno())
+        _name(app, whole, target)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ApiError(110018, f"The folder of {target.name} is gone.") from None
+
+
+# -- folders -------------------------------------------------------------------------------------
+
+
 @route("GET", "dataset")
-@route("GET", "dataset/{path}")
+@route("GET", "dataset/{path:path}")
 def get(request: Request, path: str = "") -> Any:
     """`exists`, `get` and, with action=listing, `list`."""
     place = existing(request, path)
@@ -146,7 +312,7 @@ def get(request: Request, path: str = "") -> Any:
     return {"count": len(found), "items": [_inode(request.app, p, s) for p, s in page]}
 
 
-@route("POST", "dataset/{path}")
+@route("POST", "dataset/{path:path}")
 def act(request: Request, path: str) -> Reply:
     """`mkdir`, `copy` and `move`."""
     action = (request.arg("action") or "").lower()
@@ -217,7 +383,7 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target, follow_symlinks=False)
 
 
-@route("DELETE", "dataset/{path}")
+@route("DELETE", "dataset/{path:path}")
 def remove(request: Request, path: str) -> Reply:
     """`remove`. A missing path below an existing dataset is no error."""
     if (request.arg("action") or "").lower() == "unshare":
@@ -233,142 +399,3 @@ def remove(request: Request, path: str) -> Reply:
     with app.folder.aside() as gone, app.folder.transaction(), nothing:
         os.rename(place, gone)
     return Reply(204)
-
-
-@route("GET", "dataset/download/with_auth/{path}")
-def download(request: Request, path: str) -> Reply:
-    """`download` and `read_content`, streamed."""
-    place = existing(request, path)
-    try:
-        if not S_ISREG(place.stat().st_mode):
-            raise ApiError(110038, f"{path!r} is no file.")
-        stream = place.open("rb")
-    except IsADirectoryError:  # since we looked
-        raise ApiError(110038, f"{path!r} is no file.") from None
-    except FileNotFoundError:  # removed since it was found
-        raise _missing(path) from None
-    size = os.fstat(stream.fileno()).st_size
-    return Reply(200, stream=stream, size=size, content_type="application/octet-stream")
-
-
-# -- uploads ---------------------------------------------------------------------------------------
-
-
-def _multipart(request: Request) -> dict[str, bytes]:
-    """The fields of a multipart/form-data body; the file's content is under `file`."""
-    found = re.search(r'boundary="?([^";,\s]{1,200})"?', request.content_type)
-    if "multipart/form-data" not in request.content_type or not found:
-        raise http_error(415, "An upload must be multipart/form-data with a boundary.")
-    delimiter = b"\r\n--" + found[1].encode()
-    parts = (b"\r\n" + request.body).split(delimiter)
-    if len(parts) < 3 or parts[-1].strip() != b"--" or len(parts) > 100:
-        raise ApiError(110042, "The multipart body is malformed.")
-    fields = {}
-    for part in parts[1:-1]:
-        header, separator, content = part.partition(b"\r\n\r\n")
-        name = re.search(rb'name="([^"]*)"', header)
-        if not separator or not name:
-            raise ApiError(110042, "The multipart body is malformed.")
-        fields[name[1].decode("latin-1")] = content
-    return fields
-
-
-@route("POST", "dataset/upload/{path}")
-def upload(request: Request, path: str) -> Any:
-    """One chunk of `upload`. Chunks come in any order, several at once.
-
-    Each is staged; whoever brings the last one joins them and moves the whole into place, so a
-    file is there completely or not at all. Chunks are told apart by server, name and size: two
-    programs that upload one name and size at the same moment through one server can mix.
-    """
-    app, fields = request.app, _multipart(request)
-
-    def number(name: str, default: int | None = None) -> int:
-        text = fields.get(name, b"" if default is None else str(default).encode()).decode("latin-1")
-        if not re.fullmatch(r"\d{1,15}", text):
-            raise ApiError(110042, f"The upload field {name} must be a number.")
-        return int(text)
-
-    try:
-        name = fields["flowFilename"].decode()
-        content = fields["file"]
-    except (KeyError, UnicodeDecodeError):
-        raise ApiError(110042, "The upload needs flowFilename and file.") from None
-    chunk, total = number("flowChunkNumber"), max(number("flowTotalChunks"), 1)
-    size = number("flowTotalSize", len(content))
-    if not 1 <= chunk <= total <= MAX_CHUNKS or name in ("", ".", "..") or "/" in name:
-        raise ApiError(110042, "Illegal chunk number, number of chunks or file name.")
-    folder = existing(request, path)
-    if not folder.is_dir() or folder == app.folder.files:
-        raise ApiError(110011, f"{path!r} is not a folder to upload to.")
-    target = resolve(app, f"{path}/{name}")
-    _refuse_taken(target)
-    with app.folder.aside() as whole:
-        whole.write_bytes(content)
-        if total == 1:
-            _publish(app, whole, target, size)
-            return None
-        staged = _staged(app, target) / f"{size}-{total}"
-        with _chunks:
-            _refuse_taken(target)  # joined meanwhile from a chunk of this number that came before
-            staged.mkdir(parents=True, exist_ok=True)
-            part = staged / f"{chunk}.part"
-            if part.exists() and not filecmp.cmp(part, whole, shallow=False):
-                _forget_older(staged)
-            os.replace(whole, part)
-            chunks = [staged / f"{i}.part" for i in range(1, total + 1)]
-            if all(c.exists() for c in chunks):
-                try:
-                    _join(chunks, whole)
-                    _publish(app, whole, target, size)
-                finally:
-                    shutil.rmtree(staged.parent, ignore_errors=True)
-    return None
-
-
-def _staged(app: Any, target: Path) -> Path:
-    """By server, too: the lock on what is staged is this process's own, and a client has one server."""
-    return app.folder.staging / hashlib.sha256(os.fsencode(f"{_SERVER}{target}")).hexdigest()
-
-
-def _asked(app: Any, target: Path) -> None:
-    """Forget the chunks of an interrupted upload. The client asks whether a file exists before it
-    uploads it; but another program may ask while chunks come in, so they must have been quiet."""
-    staged = _staged(app, target)
-    if not staged.is_dir():
-        return
-    with _chunks, contextlib.suppress(FileNotFoundError):  # they may just have been joined
-        newest = max((p.stat().st_mtime for p in staged.glob("*/*.part")), default=0)
-        if newest < time.time() - QUIET_SECONDS:
-            shutil.rmtree(staged, ignore_errors=True)
-        else:
-            (staged / "asked").touch()
-
-
-def _forget_older(staged: Path) -> None:
-    """A chunk came again with other bytes: what came before the client last asked for the file is
-    of an earlier upload, interrupted a moment ago."""
-    with contextlib.suppress(FileNotFoundError):
-        asked = (staged.parent / "asked").stat().st_mtime_ns
-        for part in staged.glob("*.part"):
-            if part.stat().st_mtime_ns < asked:
-                part.unlink()
-
-
-def _join(chunks: list[Path], whole: Path) -> None:
-    with whole.open("wb") as out:
-        for chunk in chunks:
-            with chunk.open("rb") as part:
-                shutil.copyfileobj(part, out, 2**20)
-
-
-def _publish(app: Any, whole: Path, target: Path, size: int) -> None:
-    """Give an uploaded file its name, if it is complete."""
-    try:
-        if whole.stat().st_size != size:
-            raise ApiError(110043, f"{target.name}: what arrived does not have its size.")
-        with whole.open("rb") as file:
-            os.fsync(file.fileno())
-        _name(app, whole, target)
-    except (FileNotFoundError, NotADirectoryError):
-        raise ApiError(110018, f"The folder of {target.name} is gone.") from None

@@ -427,17 +427,11 @@ def update_table(request: Request, id: int) -> Any:
 
 
 def finished_job(request: Request, group: Entity) -> dict[str, Any]:
-    """What a cluster would give to a job is done by the time we answer; see `executions`."""
+    """What a cluster would give to a job is done by the time we answer; see jobs.py."""
     name = f"{group.name}_{group.version}"
     href = f"{request.app.url}/hopsworks-api/api/project/{request.app.project_id}/jobs/{name}"
     job = {"id": group.id, "name": name, "creationTime": iso(group.created), "config": {}}
     return {**job, "jobType": "PYTHON", "creator": request.app.user, "href": href}
-
-
-@route("GET", "jobs/{name}/executions")
-def executions(request: Request, name: str) -> Any:
-    """No job has anything left to wait for."""
-    return {"count": 0}
 
 
 @route("GET", "featuregroups/{id:int}/expectationsuite")

@@ -1,22 +1,32 @@
 """The pages behind the addresses that the client prints: plain HTML, no script, read only.
 
-The first page asks for the API key once; a cookie that only this server knows does the rest.
+The link that `serve` prints, or the API key typed once, sets a cookie that only this server knows.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import re
-import secrets
-from collections.abc import Iterable
-from html import escape
-from typing import Any
-from urllib.parse import parse_qs, quote
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from functools import cache
+from hmac import compare_digest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request as HttpRequest
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from . import files, groups, queries, views
-from .protocol import ApiError, Reply, Request, http_error
+from .app import App
+from .protocol import ApiError, Request, http_error
 from .state import Entity
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif"}
 _STYLE = """
@@ -36,120 +46,141 @@ _POLICY = (
 )
 
 
-class Markup(str):
-    """Text that is HTML already; every other text is escaped."""
+class Link(NamedTuple):
+    """A cell of a table that leads somewhere."""
+
+    address: str
+    text: str
 
 
-def _html(value: Any) -> str:
-    return value if isinstance(value, Markup) else escape("" if value is None else str(value))
+def time_of(milliseconds: int) -> datetime:
+    """A moment that is kept as milliseconds since 1970."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _link(address: str, text: str) -> Markup:
-    return Markup(f'<a href="{escape(quote(address))}">{escape(text)}</a>')
+def shown(value: Any) -> str:
+    """A value as a person reads it: rounded, without microseconds, nothing for null."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3g}" if 0 < abs(value) < 0.001 else f"{value:.4f}".rstrip("0").rstrip(".")
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return str(value)
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> Markup:
-    lines = ["".join(f"<td>{_html(v)}</td>" for v in row) for row in rows]
-    if not lines:
-        return Markup('<p class="note">none yet</p>')
-    top = "".join(f"<th>{escape(h)}</th>" for h in head)
-    return Markup(f"<div><table><tr>{top}</tr><tr>{'</tr><tr>'.join(lines)}</tr></table></div>")
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader  # not before a page is looked at
 
-
-def _page(title: str, *parts: Any, status: int = 200) -> Reply:
-    body = "\n".join(_html(p) if isinstance(p, Markup) else f"<p>{_html(p)}</p>" for p in parts)
-    text = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>'
-        f"{escape(title)}</title>"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<style>{_STYLE}</style></head><body><p><a href="/">hopsworks_local</a></p>'
-        f"<h1>{escape(title)}</h1>\n{body}</body></html>"
+    environment = Environment(
+        loader=PackageLoader(__package__), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    policy = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
-    return Reply(
-        status, body=text.encode(), content_type="text/html; charset=utf-8", headers=policy
-    )
+    environment.filters["shown"] = shown
+    environment.tests["link"] = lambda value: isinstance(value, Link)
+    environment.globals["style"] = _STYLE
+    return environment
 
 
-def _heading(text: str) -> Markup:
-    return Markup(f"<h2>{escape(text)}</h2>")
+def _page(template: str, status: int = 200, **values: Any) -> Response:
+    text = _templates().get_template(template).render(values)
+    headers = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
+    return Response(text, status, headers, media_type="text/html")
 
 
-_LOGIN = Markup(
-    '<form method="post" action="/login"><p><label>API key '
-    '<input type="password" name="key" size="40" autocomplete="off" required autofocus></label> '
-    "<button>Open</button></p></form>"
-)
-_WHERE = (
-    "It is HOPSWORKS_API_KEY in the environment of the program, or in the file that serve named."
-)
+def error_page(e: ApiError) -> Response:
+    """A refusal as a page; without a key it is the form that asks for it."""
+    return _page("login.html" if e.status == 401 else "error.html", e.status, error=e)
 
 
-def dispatch(request: Request, cookie: str) -> Reply:
+# -- getting in ------------------------------------------------------------------------------------
+
+
+def _welcome(session: str) -> Response:
+    response = RedirectResponse("/", 303)
+    # Lax, not Strict: the client's printed addresses are opened from a notebook, another site. The
+    # pages change nothing.
+    response.set_cookie("session", session, httponly=True, secure=True, samesite="lax")
+    return response
+
+
+def _keyed(app: App, view: Callable[..., Response]) -> Callable[[HttpRequest], Awaitable[Response]]:
+    """A page for those who have the cookie."""
+
+    async def endpoint(http: HttpRequest) -> Response:
+        if http.cookies.get("session") not in app.sessions:
+            raise ApiError(200003, f"These pages need the API key. {app.where()}")
+        if http.path_params.get("_project", app.project_id) != app.project_id:
+            raise http_error(404, "There is no such project.")
+        values = {k: v for k, v in http.path_params.items() if not k.startswith("_")}
+        try:
+            return await run_in_threadpool(view, Request(app), **values)
+        except FileNotFoundError:  # removed while the page was made
+            raise http_error(404, "There is no such file or folder any more.") from None
+
+    return endpoint
+
+
+def routes(app: App) -> list[BaseRoute]:
     """Every address outside of the API."""
-    try:
-        return _dispatch(request, cookie)
-    except ApiError as e:
-        return _page(f"{e.status}", e.message, status=e.status)
-    except FileNotFoundError:  # removed while the page was made
-        return _page("404", "There is no such file or folder any more.", status=404)
+
+    async def post_key(http: HttpRequest) -> Response:
+        key = (await http.form(max_fields=5)).get("key", "")
+        return _welcome(app.check_page_key(str(key)))
+
+    async def follow_link(http: HttpRequest) -> Response:
+        if not compare_digest(http.query_params.get("token", "").encode(), app.page_token.encode()):
+            raise ApiError(200003, f"This link is of another server. {app.where()}")
+        return _welcome(app.open_session())
+
+    pages: dict[str, Callable[..., Response]] = {
+        "/": _overview,
+        "/p/{_project:id}": _overview,
+        "/p/{_project:id}/fs/{_store:id}/fg/{id:id}": _group,
+        "/p/{_project:id}/fs/{_store:id}/fv/{name}/version/{version:id}": _view,
+        "/p/{_project:id}/models/{name}/{version:id}": _model,
+        "/p/{_project:id}/files": _files,
+        "/p/{_project:id}/files/{path:path}": _files,
+        "/{path:path}": _nothing,
+    }
+    return [
+        Route("/login", post_key, methods=["POST"]),
+        Route("/login", follow_link),
+        *(Route(path, _keyed(app, view)) for path, view in pages.items()),
+    ]
 
 
-def _dispatch(request: Request, cookie: str) -> Reply:
-    app, segments = request.app, request.segments
-    if segments == ["login"] and request.method == "POST":
-        key = parse_qs(request.body.decode("latin-1")).get("key", [""])[0]
-        app.check_key(f"ApiKey {key}")
-        token = secrets.token_urlsafe(32)
-        app.sessions.add(token)
-        reply = _page("Welcome", _link("/", "Go on"), status=303)
-        attributes = "HttpOnly; Secure; SameSite=Strict; Path=/"
-        reply.headers |= {"Location": "/", "Set-Cookie": f"session={token}; {attributes}"}
-        return reply
-    if request.method not in ("GET", "HEAD"):
-        raise http_error(405, "These pages can only be read.")
-    found = re.search(r"(?:^|;\s*)session=([\w-]{43})(?:;|$)", cookie)
-    if not found or found[1] not in app.sessions:
-        return _page("Which key?", _WHERE, _LOGIN, status=401)
-    if segments in ([], ["p", str(app.project_id)]):
-        return _overview(request)
-    match segments[2:] if segments[:2] == ["p", str(app.project_id)] else []:
-        case ["fs", _, "fg", id] if re.fullmatch(r"[0-9]{1,18}", id):
-            return _group(request, groups.group_by_id(request, int(id)))
-        case ["fs", _, "fv", name, "version", version] if re.fullmatch(r"[0-9]{1,18}", version):
-            return _view(request, views.view_of(request, name, int(version)))
-        case ["models", name, version] if re.fullmatch(r"[0-9]{1,18}", version):
-            return _model(request, name, int(version))
-        case ["files", *parts]:
-            return _files(request, "/".join(parts))
+def _nothing(request: Request, path: str) -> Response:
     raise http_error(404, "There is no such page.")
 
 
-def _address(app: Any, entity: Entity) -> Markup:
+# -- the pages -------------------------------------------------------------------------------------
+
+
+def _link(app: App, entity: Entity) -> Link:
     home = f"/p/{app.project_id}"
     tails = {
         "featuregroup": f"/fs/{groups.STORE_ID}/fg/{entity.id}",
         "featureview": f"/fs/{groups.STORE_ID}/fv/{entity.name}/version/{entity.version}",
         "model": f"/models/{entity.name}/{entity.version}",
     }
-    return _link(home + tails[entity.kind], f"{entity.name} {entity.version}")
+    return Link(quote(home + tails[entity.kind]), f"{entity.name} {entity.version}")
 
 
-def _overview(request: Request) -> Reply:
+def _overview(request: Request) -> Response:
     app = request.app
-    parts: list[Any] = []
-    for kind, title in (
-        ("featuregroup", "Feature groups"),
-        ("featureview", "Feature views"),
-        ("model", "Models"),
-    ):
-        found = app.folder.all(kind)
-        rows = [(_address(app, e), groups.iso(e.created), e.doc["description"]) for e in found]
-        parts += [_heading(title), _table(("name, version", "created", "description"), rows)]
-    files_link = _link(f"/p/{app.project_id}/files", "Files")
-    return _page(
-        f"Project {app.project}", *parts, _heading("Files"), Markup(f"<p>{files_link}</p>")
-    )
+    parts = {"featuregroup": "Feature groups", "featureview": "Feature views", "model": "Models"}
+    tables = [
+        (
+            title,
+            [
+                (_link(app, e), time_of(e.created), e.doc["description"])
+                for e in app.folder.all(kind)
+            ],
+        )
+        for kind, title in parts.items()
+    ]
+    return _page("overview.html", app=app, tables=tables)
 
 
 def _rows(request: Request, sql: str, group: Entity) -> tuple[list[str], list[Any]]:
@@ -158,108 +189,84 @@ def _rows(request: Request, sql: str, group: Entity) -> tuple[list[str], list[An
     return schema.names, rows
 
 
-def _group(request: Request, group: Entity) -> Reply:
-    app = request.app
+def _group(request: Request, id: int) -> Response:
+    app, group = request.app, groups.group_by_id(request, id)
+    problem, total, names, rows, commits = "", 0, [], [], []
     try:
         total = _rows(request, "SELECT count(*) AS n FROM g0", group)[1][0][0]
-        data = _table(*_rows(request, "SELECT * FROM g0 LIMIT 10", group))
+        names, rows = _rows(request, "SELECT * FROM g0 LIMIT 10", group)
         commits = groups.history(app, group)
     except groups.NoData as e:
-        total, data, commits = "no", Markup(f"<p>{escape(str(e))}</p>"), []
+        problem = str(e)
     numbers = ("rowsInserted", "rowsUpdated", "rowsDeleted")
-    features = [
-        (f["name"], f["type"], "key" if f["primary"] else "", f["description"])
-        for f in group.doc["features"]
-    ]
-    readers = [_address(app, v) for v in groups.views_of(app, group.id)]
     return _page(
-        f"Feature group {group.name}, version {group.version}",
-        group.doc["description"],
-        f"{total} rows, event time: {group.doc['eventTime'] or 'none'}",
-        _heading("Features"),
-        _table(("name", "type", "", "description"), features),
-        _heading("First rows"),
-        data,
-        _heading("Commits"),
-        _table(
-            ("time", "inserted", "updated", "deleted"),
-            [(groups.iso(c["commitTime"]), *(c[n] for n in numbers)) for c in commits],
-        ),
-        _heading("Read by the feature views"),
-        _table(("",), [[r] for r in readers]),
+        "group.html",
+        group=group,
+        problem=problem,
+        total=total,
+        names=names,
+        rows=rows,
+        commits=[(time_of(c["commitTime"]), *(c[n] for n in numbers)) for c in commits],
+        readers=[[_link(app, v)] for v in groups.views_of(app, group.id)],
     )
 
 
-def _view(request: Request, view: Entity) -> Reply:
-    doc = views.view_dto(request, view)
-    roles = {"label": "label", "trainingHelperColumn": "training helper"}
-    roles["inferenceHelperColumn"] = "inference helper"
-    features = [
-        (f["name"], f["type"], ", ".join(text for key, text in roles.items() if f[key]))
-        for f in doc["features"]
-    ]
-    sources = [_address(request.app, g) for g in queries.sources(request, view.doc["query"])]
-    datasets = request.app.folder.all("trainingdataset", owner=view.id)
+def _view(request: Request, name: str, version: int) -> Response:
+    app, view = request.app, views.view_of(request, name, version)
+    roles = {
+        "label": "label",
+        "trainingHelperColumn": "training helper",
+        "inferenceHelperColumn": "inference helper",
+    }
     return _page(
-        f"Feature view {view.name}, version {view.version}",
-        view.doc["description"],
-        _heading("Features"),
-        _table(("name", "type", "role"), features),
-        _heading("Feature groups"),
-        _table(("",), [[s] for s in sources]),
-        _heading("Training datasets"),
-        _table(("version", "created"), [(d.version, groups.iso(d.created)) for d in datasets]),
+        "view.html",
+        view=view,
+        features=[
+            (f["name"], f["type"], ", ".join(text for key, text in roles.items() if f[key]))
+            for f in views.view_dto(request, view)["features"]
+        ],
+        sources=[[_link(app, g)] for g in queries.sources(request, view.doc["query"])],
+        datasets=[
+            (d.version, time_of(d.created))
+            for d in app.folder.all("trainingdataset", owner=view.id)
+        ],
     )
 
 
-def _model(request: Request, name: str, version: int) -> Reply:
+def _model(request: Request, name: str, version: int) -> Response:
     app = request.app
     model = app.folder.get("model", name, version)
     if not model:
         raise ApiError(360000, f"There is no model {name!r} version {version}.")
     place = app.folder.files / "Models" / name / str(version)
     found = sorted(p for p in place.rglob("*") if p.is_file() and not p.is_symlink())
-    others = [_address(app, m) for m in app.folder.versions("model", name)]
-    pictures = "".join(
-        f'<p><img src="{escape(_file_address(app, p))}" alt="{escape(p.name)}"></p>'
-        for p in found
-        if p.suffix.lower() in PICTURES
-    )
     return _page(
-        f"Model {name}, version {version}",
-        model.doc["description"],
-        _heading("Metrics"),
-        _table(("name", "value"), (model.doc["metrics"] or {}).items()),
-        _heading("Files"),
-        _table(("name", "bytes"), [(_file_link(app, p, place), p.stat().st_size) for p in found]),
-        Markup(pictures),
-        _heading("Versions"),
-        _table(("",), [[o] for o in others]),
+        "model.html",
+        model=model,
+        files=[(_file_link(app, p, place), p.stat().st_size) for p in found],
+        pictures=[_file_link(app, p, place) for p in found if p.suffix.lower() in PICTURES],
+        versions=[[_link(app, m)] for m in app.folder.versions("model", name)],
     )
 
 
-def _file_address(app: Any, place: Any) -> str:
-    return quote(f"/p/{app.project_id}/files/{place.relative_to(app.folder.files).as_posix()}")
+def _file_link(app: App, place: Path, base: Path) -> Link:
+    address = f"/p/{app.project_id}/files/{place.relative_to(app.folder.files).as_posix()}"
+    return Link(quote(address), place.relative_to(base).as_posix() + "/" * place.is_dir())
 
 
-def _file_link(app: Any, place: Any, base: Any) -> Markup:
-    text = escape(place.relative_to(base).as_posix() + ("/" if place.is_dir() else ""))
-    return Markup(f'<a href="{escape(_file_address(app, place))}">{text}</a>')
-
-
-def _files(request: Request, path: str) -> Reply:
+def _files(request: Request, path: str = "") -> Response:
     """A folder as a list; a picture as itself; any other file as a download."""
     place = files.existing(request, path)
     if place.is_dir():
-        rows = [
-            (_file_link(request.app, p, place), "" if p.is_dir() else stat.st_size)
+        rows: Iterable[Any] = [
+            (_file_link(request.app, p, place), None if p.is_dir() else stat.st_size)
             for p, stat in sorted(files.listing(place))
         ]
-        return _page(path or "Files", _table(("name", "bytes"), rows))
-    reply = files.download(request, path)
+        return _page("files.html", title=path or "Files", rows=rows)
+    response = files.download(request, path)
     kind = PICTURES.get(place.suffix.lower())
-    reply.content_type = kind or "application/octet-stream"
-    reply.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response.headers["Content-Type"] = kind or "application/octet-stream"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     if not kind:
-        reply.headers["Content-Disposition"] = "attachment"
-    return reply
+        response.headers["Content-Disposition"] = "attachment"
+    return response

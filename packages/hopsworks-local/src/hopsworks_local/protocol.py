@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from starlette.datastructures import UploadFile
+
+    from .app import App
 
 MAX_OPEN_BYTES = 4096  # of what needs no key: the form that asks for it
 MAX_JSON_BYTES = 16 * 2**20
@@ -116,27 +121,26 @@ def parse_json(text: bytes | str) -> Any:
 class Request:
     """One authorised HTTP request, as the handlers see it."""
 
-    app: Any  # hopsworks_local.server.App; typed loosely to keep the import graph a tree
-    method: str
-    segments: list[str]
-    query: dict[str, list[str]]
-    content_type: str
+    app: App
+    query: dict[str, list[str]] = field(default_factory=dict)
     body: bytes = b""
+    form: Mapping[str, UploadFile | str] | None = None  # of a multipart body
 
     def json(self) -> Any:
-        """The body as JSON."""
+        """Return the body as JSON."""
         return parse_json(self.body)
 
     def arg(self, name: str, default: str | None = None) -> str | None:
-        """The last value of a query parameter."""
-        return self.query.get(name, [default])[-1]
+        """Return the last value of a query parameter."""
+        values = self.query.get(name)
+        return values[-1] if values else default
 
     def flag(self, name: str) -> bool:
-        """A boolean query parameter; the client sends Python's `True` and `False`."""
+        """Return a boolean query parameter; the client sends Python's `True` and `False`."""
         return (self.arg(name) or "").lower() == "true"
 
     def number(self, name: str, default: int | None = None) -> int | None:
-        """An integer query parameter, or a 404 as JAX-RS answers a parameter it cannot convert."""
+        """Return an integer query parameter, or raise a 404, as JAX-RS answers what it cannot convert."""
         text = self.arg(name)
         if text is None:
             return default
@@ -147,54 +151,25 @@ class Request:
 
 @dataclass
 class Reply:
-    """An answer that is not a plain JSON document with status 200."""
+    """A JSON answer whose status is not 200."""
 
     status: int = 200
     doc: Any = None
-    stream: BinaryIO | None = None
-    size: int = 0
-    content_type: str = "application/json"
-    body: bytes | None = None
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 Handler = Callable[..., Any]
-_ROUTES: list[tuple[str, list[str], Handler]] = []
+ROUTES: list[tuple[str, str, Handler]] = []
 
 
 def route(method: str, pattern: str) -> Callable[[Handler], Handler]:
-    """Register a handler for paths such as `featuregroups/{id:int}/commits`.
+    """Register a handler for addresses such as `featuregroups/{id:int}/commits`.
 
-    `{x}` matches one segment, `{x:int}` digits only. The first match wins.
+    The pattern is Starlette's and begins below the project or the feature store. `{x}` matches one
+    segment, `{x:int}` digits only, `{x:path}` all that is left. The first match wins.
     """
 
     def register(handler: Handler) -> Handler:
-        _ROUTES.append((method, pattern.split("/"), handler))
+        ROUTES.append((method, pattern, handler))
         return handler
 
     return register
-
-
-def _match(pattern: list[str], segments: list[str]) -> dict[str, Any] | None:
-    if len(pattern) != len(segments):
-        return None
-    found: dict[str, Any] = {}
-    for expected, actual in zip(pattern, segments, strict=True):
-        if not expected.startswith("{"):
-            if expected != actual:
-                return None
-        elif expected.endswith(":int}"):
-            if not re.fullmatch(r"[0-9]{1,18}", actual):
-                return None
-            found[expected[1:-5]] = int(actual)
-        else:
-            found[expected[1:-1]] = actual
-    return found
-
-
-def find_handler(method: str, segments: list[str]) -> tuple[Handler, dict[str, Any]] | None:
-    """The handler of a request and the values in its path, or None."""
-    for verb, pattern, handler in _ROUTES:
-        if verb == method and (found := _match(pattern, segments)) is not None:
-            return handler, found
-    return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import views
+from . import tag_schemas, views
 from .protocol import (
     ApiError,
     Reply,
@@ -20,6 +21,9 @@ from .protocol import (
     unsupported,
 )
 from .state import Entity, Exists
+
+if TYPE_CHECKING:
+    from .app import App
 
 _MODELS = "modelregistries/{registry:int}/models"
 _LIMITS = {"description": 1000, "framework": 128, "program": 1000}
@@ -43,7 +47,7 @@ def model_by_id(request: Request, id: str) -> Entity:
     return found
 
 
-def model_dto(app: Any, model: Entity) -> dict[str, Any]:
+def model_dto(app: App, model: Entity) -> dict[str, Any]:
     """A model version as a GET answers it."""
     doc = model.doc
     return {
@@ -62,7 +66,7 @@ def model_dto(app: Any, model: Entity) -> dict[str, Any]:
     }
 
 
-def _resources(app: Any, model: Entity) -> dict[str, str]:
+def _resources(app: App, model: Entity) -> dict[str, str]:
     """The paths of schema and input example, which the client uploads beside the model's files."""
     folder = f"Models/{model.name}/{model.version}"
     found = {"modelSchema": "model_schema.json", "inputExample": "input_example.json"}
@@ -94,11 +98,7 @@ def put(request: Request, registry: int, key: str) -> Reply:
             raise illegal(f"The {field} has more than {limit} characters.")
     if texts["framework"] not in (None, *_FRAMEWORKS):
         raise illegal(f"Unknown framework {texts['framework']!r}.")
-    metrics = take(doc, "metrics", dict, {})
-    for metric in metrics:
-        take(metrics, metric, (int, float))
-    if doc.get("tags"):
-        raise unsupported("create_model(tags=...); use Model.set_tag after saving")
+    metrics = {k: _number(k, v) for k, v in take(doc, "metrics", dict, {}).items()}
     if not (app.folder.files / "Models" / name / str(version)).is_dir():
         raise illegal(f"The folder Models/{name}/{version} does not exist.")
     stored = {
@@ -107,14 +107,29 @@ def put(request: Request, registry: int, key: str) -> Reply:
         "trainingDatasetVersion": take(doc, "trainingDatasetVersion", int, None),
         "dataset": _read_dataset(app, doc),
     }
+    tags = tag_schemas.read(app.folder, take(doc, "tags", dict, {}))
     try:
-        model = app.folder.add("model", name, version, stored)
+        with app.folder.transaction():
+            model = app.folder.add("model", name, version, stored)
+            for tag, value in tags.items():
+                app.folder.set_item(model.id, "tag", tag, value)
     except Exists:
         raise ApiError(360011, f"The model {name!r} version {version} exists.") from None
     return Reply(201, model_dto(app, model))
 
 
-def _read_dataset(app: Any, doc: dict[str, Any]) -> int | None:
+def _number(metric: str, value: Any) -> float:
+    """A metric as the double that the backend keeps; a number may come as text."""
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise illegal(f"The metric {metric!r} must be a number, not {value!r}.")
+    return number
+
+
+def _read_dataset(app: App, doc: dict[str, Any]) -> int | None:
     """The id of the training dataset of a model, if view and number are given and exist now: a view
     that is deleted and made again has the old names, but the model is not trained from it."""
     sent = doc.get("featureView")

@@ -1,0 +1,113 @@
+"""Arrow Flight over TLS: runs the queries that REST has checked, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import Any
+
+import pyarrow as pa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from pyarrow import flight
+
+from . import queries
+from .app import App
+from .groups import NoData
+from .login import BACKEND_VERSION, DOMAIN
+
+HOST = "127.0.0.1"
+
+
+class OnlyReads(flight.ServerMiddlewareFactory):  # type: ignore[misc]
+    """Refuse every other Flight call; pyarrow itself would answer some with a traceback."""
+
+    allowed = ("DO_GET", "GET_FLIGHT_INFO", "DO_ACTION", "LIST_ACTIONS")
+
+    def start_call(self, info: Any, headers: Any) -> None:
+        if info.method.name not in self.allowed:
+            raise flight.FlightUnauthorizedError(f"{info.method.name} is not supported.")
+
+
+class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
+    """Streams prepared queries to clients that have the certificate."""
+
+    def __init__(self, app: App, cert: bytes, key: bytes):
+        super().__init__(
+            f"grpc+tls://{HOST}:0",
+            tls_certificates=[(cert, key)],
+            verify_client=True,
+            root_certificates=cert,
+            middleware={"only-reads": OnlyReads()},
+        )
+        self.app = app
+
+    def _plan(self, handle: bytes) -> queries.Plan:
+        plan = self.app.recall(handle.decode("ascii", "replace"))
+        if plan is None:
+            raise flight.FlightUnauthenticatedError("This query was not prepared here.")
+        return plan
+
+    def do_action(self, context: Any, action: Any) -> Any:
+        """Answer the questions that the client asks when it connects."""
+        if action.type == "healthcheck":
+            return iter([])
+        if action.type == "get-version":
+            return iter([flight.Result(BACKEND_VERSION.encode())])
+        raise flight.FlightServerError(f"{action.type} is not supported by hopsworks_local.")
+
+    def list_actions(self, context: Any) -> Any:
+        """Name the two actions."""
+        return [("healthcheck", "is it there"), ("get-version", "its version")]
+
+    def get_flight_info(self, context: Any, descriptor: Any) -> Any:
+        """Answer where a prepared query is read: here."""
+        self._plan(descriptor.command or b"")
+        endpoint = flight.FlightEndpoint(flight.Ticket(descriptor.command), [])
+        return flight.FlightInfo(pa.schema([]), descriptor, [endpoint], -1, -1)
+
+    def do_get(self, context: Any, ticket: Any) -> Any:
+        """Run a prepared query and stream its batches."""
+        try:
+            schema, batches = queries.run(self.app, self._plan(ticket.ticket))
+        except NoData as e:
+            raise flight.FlightServerError(str(e)) from None
+
+        def stream() -> Iterator[pa.RecordBatch]:
+            try:
+                yield from batches
+            except NoData as e:
+                raise flight.FlightServerError(str(e)) from None
+
+        return flight.GeneratorStream(schema, stream())
+
+
+def certificate() -> tuple[bytes, bytes]:
+    """Make a self-signed certificate and its key, for the server and for the client's Flight login."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hopsworks_local")])
+    now = datetime.now(UTC)
+    names = [
+        x509.DNSName(f"flyingduck.service.{DOMAIN}"),
+        x509.DNSName("localhost"),
+        x509.IPAddress(ip_address(HOST)),
+    ]
+    cert = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=365))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return cert.public_bytes(serialization.Encoding.PEM), private

@@ -1,0 +1,99 @@
+"""Jobs: what a cluster gives to a job is done by the time it is asked for, so all have succeeded.
+
+Each feature group has the materialisation job that programs run and wait for. No code is run.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from .groups import iso
+from .protocol import ApiError, Reply, Request, route
+from .state import Entity
+
+if TYPE_CHECKING:
+    from .app import App
+
+LOGS = {"jobs.out": "No job was run: an insert writes to the offline store.\n", "jobs.err": ""}
+SUFFIX = "_offline_fg_materialization"
+
+
+def _job(app: App, group: Entity, name: str) -> dict[str, Any]:
+    return {
+        "id": group.id,
+        "name": name,
+        "creationTime": iso(group.created),
+        "config": {"type": "sparkJobConfiguration", "appName": name, "defaultArgs": ""},
+        "jobType": "PYSPARK",
+        "creator": app.user,
+        "href": f"{app.url}/p/{app.project_id}/fs/1/fg/{group.id}",
+    }
+
+
+def _group(app: App, name: str) -> Entity:
+    """The feature group of a job `{name}_{version}_offline_fg_materialization`, or of one that the
+    client was answered, such as of its statistics, `{name}_{version}`."""
+    group, _, version = name.removesuffix(SUFFIX).rpartition("_")
+    if version.isascii() and version.isdecimal() and len(version) < 10:
+        found = app.folder.get("featuregroup", group, int(version))
+        if found:
+            return found
+    raise ApiError(130009, f"There is no job {name!r}.")
+
+
+@route("GET", "jobs")
+def list_jobs(request: Request) -> Any:
+    """`get_jobs()`."""
+    groups = request.app.folder.all("featuregroup")
+    items = [_job(request.app, g, f"{g.name}_{g.version}{SUFFIX}") for g in groups]
+    return {"count": len(items), "items": items}
+
+
+@route("GET", "jobs/{name}")
+def get_job(request: Request, name: str) -> Any:
+    """`get_job(name)`, `FeatureGroup.materialization_job`."""
+    return _job(request.app, _group(request.app, name), name)
+
+
+def _execution(app: App, group: Entity, id: int) -> dict[str, Any]:
+    logs = {}
+    for name, text in LOGS.items():  # the client waits minutes for logs that are not there
+        place = app.folder.files / "Logs" / name
+        place.parent.mkdir(exist_ok=True)
+        if not place.exists():
+            place.write_text(text)
+        logs[name] = f"/Projects/{app.project}/Logs/{name}"
+    return {
+        "stdoutPath": logs["jobs.out"],
+        "stderrPath": logs["jobs.err"],
+        "id": id,
+        "state": "FINISHED",
+        "finalStatus": "SUCCEEDED",
+        "submissionTime": iso(group.created),
+        "duration": 0,
+        "progress": 1.0,
+        "user": app.user,
+        "href": f"{app.url}/p/{app.project_id}/fs/1/fg/{group.id}",
+    }
+
+
+@route("GET", "jobs/{name}/executions")
+def executions(request: Request, name: str) -> Any:
+    """`Job.get_state()`, `get_final_state()`, `get_executions()`: one, which has succeeded."""
+    group = _group(request.app, name)
+    return {"count": 1, "items": [_execution(request.app, group, 1)]}
+
+
+@route("POST", "jobs/{name}/executions")
+def run(request: Request, name: str) -> Reply:
+    """`Job.run()`: the rows are in the offline store since the insert."""
+    group = _group(request.app, name)
+    request.app.warn(f"The job {name} has nothing to do: an insert writes to the offline store.")
+    return Reply(201, _execution(request.app, group, int(time.time())))
+
+
+@route("GET", "jobs/{name}/executions/{id:int}")
+def execution(request: Request, name: str, id: int) -> Any:
+    """What `Job.run()` waits for."""
+    return _execution(request.app, _group(request.app, name), id)
