@@ -19,8 +19,12 @@ from unittest.mock import patch  # for the environment only; the client is never
 import pandas as pd
 import pytest
 import requests
+from starlette.testclient import TestClient
 
 import hopsworks_local
+from hopsworks_local.app import App
+from hopsworks_local.state import Folder
+from hopsworks_local.web import application
 
 TAG_SCHEMAS = {"owner": {"type": "string"}, "limits": {"type": "object", "required": ["low"]}}
 
@@ -76,6 +80,39 @@ def _logged_in(env: dict[str, str]) -> Iterator[Any]:
 def logged_in() -> Callable[[dict[str, str]], Any]:
     """A context in which the client is logged in with other settings than the session's."""
     return _logged_in
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> App:
+    """A server's app in this process, with a data folder of its own and nobody who listens."""
+    folder = tmp_path_factory.mktemp("app")
+    app = App(Folder(folder, "local"), "local", say=lambda text: None)
+    (folder / "local" / "tag_schemas.json").write_text(json.dumps(TAG_SCHEMAS))
+    app.url = "https://127.0.0.1:1"
+    return app
+
+
+@pytest.fixture
+def web(app: App) -> TestClient:
+    """Sends requests to the app without a socket and without a key; keeps cookies."""
+    return TestClient(application(app), "https://127.0.0.1", raise_server_exceptions=False)
+
+
+@pytest.fixture
+def api(app: App, web: TestClient) -> Callable[..., Any]:
+    """Sends what the client would never send: method, address below the project, JSON or bytes."""
+
+    def send(method: str, path: str, body: Any = None, **options: Any) -> Any:
+        headers = {"Authorization": f"ApiKey {app.api_key}"}
+        content = (
+            body if isinstance(body, bytes) else json.dumps(body) if body is not None else None
+        )
+        if content is not None:
+            options["content"] = content
+        url = f"/hopsworks-api/api/project/1/{path}"
+        return web.request(method, url, headers=headers, follow_redirects=False, **options)
+
+    return send
 
 
 @pytest.fixture

@@ -1,13 +1,22 @@
-"""Requests that the client never sends: raw sockets, nonsense in JSON, HEAD and HTTP/1.0."""
+"""Requests that the client never sends: raw sockets, nonsense in JSON, HEAD, idle connections."""
 
 from __future__ import annotations
 
+import contextlib
+import resource
 import socket
 import ssl
+import time
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
+
+import hopsworks_local
+from hopsworks_local import server as server_module
+from hopsworks_local.flight import certificate
 
 
 def insecure() -> ssl.SSLContext:
@@ -31,16 +40,19 @@ def exchange(server: Any, sent: bytes) -> bytes:
     return answer
 
 
-def test_an_address_that_is_none(server: Any) -> None:
-    answer = exchange(server, b"GET http://[ HTTP/1.1\r\nConnection: close\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b"The address is malformed" in answer
-
-
-def test_http_1_0_ends_with_its_answer(server: Any) -> None:
-    answer = exchange(server, b"GET /hopsworks-api/api/variables/versions HTTP/1.0\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 200 ")
-    assert b"Connection: close" in answer
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length: -1\r\nHost: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\nHost: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n" + b"X: " + b"x" * 70_000, 400),
+        (b"GET http://[ HTTP/1.1\r\nConnection: close\r\nHost: x\r\n\r\n", 404),
+        (b"GET /hopsworks-api/api/variables/versions HTTP/1.0\r\n\r\n", 200),
+    ],
+)
+def test_odd_requests_are_answered_and_closed(server: Any, sent: bytes, status: int) -> None:
+    assert exchange(server, sent).startswith(b"HTTP/1.1 %d " % status)
 
 
 @pytest.mark.parametrize(
@@ -48,37 +60,90 @@ def test_http_1_0_ends_with_its_answer(server: Any) -> None:
     [
         (b'{"a":' * 600 + b"1" + b"}" * 600, 400),
         (b"[" * 600 + b"]" * 600, 400),
-        (b'{"a":' * 190 + b"1" + b"}" * 190, 200),
+        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, 400),
+        (b'{"a":' * 190 + b"1" + b"}" * 190, 422),
         (b'{"a": 1e999}', 400),
         (b'{"a": [-1e999]}', 400),
-        (b'{"a": 1e300}', 200),
+        (b'{"a": NaN}', 400),
+        (b'{"a": "\\ud800"}', 400),
+        (b"\xff", 400),
+        (b'{"a": 1e300}', 422),
     ],
 )
-def test_json_that_could_not_be_answered(
-    rest: Any, make_group: Any, body: bytes, status: int
-) -> None:
-    import pandas as pd
-
-    group = make_group(pd.DataFrame({"id": [1]}))
-    assert rest("POST", f"featuregroups/{group.id}/commits", body).status_code == status
+def test_json_that_could_not_be_answered(api: Any, body: bytes, status: int) -> None:
+    assert api("POST", "featurestores/1/featuregroups", body).status_code == status
 
 
-def test_head_of_a_file_has_no_body(server: Any, rest: Any, name: str) -> None:
-    fields = {"flowFilename": name, "flowChunkNumber": "1", "flowTotalChunks": "1"}
-    parts = {k: (None, v) for k, v in fields.items()} | {"file": ("f", b"content")}
-    assert rest("POST", "dataset/upload/Resources", files=parts).ok
-    key = {"key": server.env["HOPSWORKS_API_KEY"]}
-    login = requests.post(f"{server.url}/login", key, allow_redirects=False, verify=False)
-    cookie = "Cookie: " + login.headers["Set-Cookie"].split(";")[0]
+def test_head_of_a_file_has_no_body(app: Any, api: Any, web: Any) -> None:
+    (app.folder.files / "Resources" / "f").write_bytes(b"content")
+    web.post("/login", data={"key": app.api_key})
     for method, body in (("HEAD", b""), ("GET", b"content")):
-        request = f"{method} /p/1/files/Resources/{name} HTTP/1.1\r\n{cookie}\r\nConnection: close"
-        head, _, sent = exchange(server, f"{request}\r\n\r\n".encode()).partition(b"\r\n\r\n")
-        assert b"Content-Length: 7" in head
-        assert sent == body
-    rest("DELETE", f"dataset/Resources%2F{name}")
+        for answer in (
+            api(method, "dataset/download/with_auth/Resources%2Ff"),
+            web.request(method, "/p/1/files/Resources/f"),
+        ):
+            assert answer.headers["Content-Length"] == "7"
+            assert answer.content == body
 
 
-def test_changing_a_saved_model_is_refused_by_name(rest: Any) -> None:
-    answer = rest("PATCH", "modelregistries/1/models/x_1", {"framework": "TORCH"})
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("PATCH", "modelregistries/1/models/x_1", "changing a saved model"),
+        ("POST", "kafka/topics", "Kafka"),
+        ("PUT", "serving", "Model.deploy"),
+        ("GET", "no/such/thing", "GET /no/such/thing"),
+        ("GET", "modelregistries/" + "9" * 5000 + "/models", "Not supported"),
+    ],
+)
+def test_what_is_not_there_is_refused_by_name(api: Any, method: str, path: str, words: str) -> None:
+    answer = api(method, path, {})
     assert answer.status_code == 501
-    assert "changing a saved model" in answer.json()["usrMsg"]
+    assert words in answer.json()["usrMsg"]
+    assert "\n" not in answer.json()["usrMsg"]
+
+
+def test_an_unexpected_failure_tells_nothing(app: Any, api: Any, monkeypatch: Any) -> None:
+    def fail(*args: Any) -> None:
+        raise RuntimeError("internal")
+
+    monkeypatch.setattr(app.folder, "all", fail)
+    answer = api("GET", "jobs")
+    assert (answer.status_code, answer.json()["errorCode"]) == (500, 120000)
+    assert "internal" not in answer.text
+
+
+def test_idle_connections_do_not_starve_the_server(tmp_path: Path) -> None:
+    """More connections than the process may have files, and nobody says anything."""
+    with hopsworks_local.start(tmp_path) as server, contextlib.ExitStack() as idle:
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (100, 100))
+        address = ("127.0.0.1", int(server.env["HOPSWORKS_PORT"]))
+        for _ in range(150):
+            idle.enter_context(socket.create_connection(address, timeout=9))
+        process = psutil.Process(server.pid)
+        before = sum(process.cpu_times()[:2])
+        time.sleep(2)
+        assert sum(process.cpu_times()[:2]) - before < 0.5, "it does not spin"
+        idle.close()
+        versions = f"{server.url}/hopsworks-api/api/variables/versions"
+        assert requests.get(versions, verify=False, timeout=20).ok
+
+
+def test_connections_have_a_bound(app: Any, monkeypatch: Any) -> None:
+    """The one above the bound is closed; when another ends, there is room again."""
+    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 3)
+    context = server_module._tls_context(*certificate())
+    address = ("127.0.0.1", server_module._serve(app, 0, context))
+
+    def answer(stack: contextlib.ExitStack) -> bytes:
+        plain = stack.enter_context(socket.create_connection(address, timeout=9))
+        tls = stack.enter_context(insecure().wrap_socket(plain))
+        with contextlib.suppress(ConnectionError):
+            tls.sendall(b"GET /hopsworks-api/api/variables/versions HTTP/1.1\r\nHost: x\r\n\r\n")
+            return tls.recv(100)
+        return b""
+
+    with contextlib.ExitStack() as held:
+        assert [answer(held)[:12] for _ in range(4)] == [b"HTTP/1.1 200"] * 3 + [b""]
+    with contextlib.ExitStack() as held:
+        assert answer(held).startswith(b"HTTP/1.1 200")

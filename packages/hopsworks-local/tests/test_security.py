@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-import socket
-import ssl
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-import requests
 from pyarrow import flight
 
-import hopsworks_local.server  # noqa: F401  (registers every route)
 from hopsworks_local import protocol
+from hopsworks_local.web import application
 
 CANARY = "canary-that-must-not-leak"
 
 
 @pytest.fixture(scope="module")
-def api(server: Any) -> str:
-    """The address of the REST API."""
-    return f"{server.url}/hopsworks-api/api"
-
-
-@pytest.fixture(scope="module")
-def credentials(server: Any, api: str) -> Any:
+def credentials(server: Any) -> Any:
     """The certificates, and where Flight listens."""
+    import requests
+
     headers = {"Authorization": f"ApiKey {server.env['HOPSWORKS_API_KEY']}"}
 
     def get(path: str) -> Any:
-        return requests.get(f"{api}/{path}", headers=headers, verify=False, timeout=9).json()
+        url = f"{server.url}/hopsworks-api/api/{path}"
+        return requests.get(url, headers=headers, verify=False, timeout=9).json()
 
     domain = get("variables/loadbalancer_external_domain_feature_query")["successMessage"]
     return get("project/1/credentials"), f"grpc+tls://{domain.split('/')[0]}"
@@ -45,14 +40,14 @@ def test_it_listens_on_the_loopback_address_only(server: Any) -> None:
     assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
 
 
-def test_every_call_needs_the_key(api: str) -> None:
-    routes = {(m, "/".join(p)) for m, p, _ in protocol._ROUTES}
+def test_every_call_needs_the_key(web: Any) -> None:
+    routes = {(method, pattern) for method, pattern, _ in protocol.ROUTES}
     assert len(routes) > 60
     for method, pattern in routes:
-        path = re.sub(r"\{\w+:int\}", "1", re.sub(r"\{\w+\}", "x", pattern))
+        path = re.sub(r"\{\w+:int\}", "1", re.sub(r"\{\w+(:path)?\}", "x", pattern))
         middle = "" if path.startswith(("variables", "project")) else "project/1/"
         for place in (f"{middle}{path}", f"project/1/featurestores/1/{path}"):
-            answer = requests.request(method, f"{api}/{place}", verify=False, timeout=9)
+            answer = web.request(method, f"/hopsworks-api/api/{place}")
             if place != "variables/versions":
                 assert answer.status_code == 401, (method, place)
                 assert answer.json()["errorCode"] == 200003
@@ -87,70 +82,82 @@ def test_flight_needs_the_certificate_and_a_handle_of_this_server(credentials: A
         ".hopsworks.sqlite", "Resources/%2e%2e/%2e%2e/hopsworks.sqlite", "..\\secret",
     ],
 )  # fmt: skip
-def test_no_path_leaves_the_project(rest: Any, root: Path, path: str) -> None:
+def test_no_path_leaves_the_project(app: Any, api: Any, path: str) -> None:
+    from urllib.parse import quote
+
+    root = app.folder.path.parent
     (root / "secret").write_text(CANARY)
-    link = root / "local" / "files" / "Resources" / "link"
+    link = app.folder.files / "Resources" / "link"
     if not link.is_symlink():
         link.symlink_to(root)
     try:
-        address = requests.utils.quote(path, safe="")
-        upload = {"files": {"file": ("f", b"x")}}
+        address = quote(path, safe="")
+        fields = {"flowFilename": "f", "flowChunkNumber": "1", "flowTotalChunks": "1"}
         for answer in (
-            rest("GET", f"dataset/{address}"),
-            rest("GET", f"dataset/{address}?action=listing"),
-            rest("GET", f"dataset/download/with_auth/{address}"),
-            rest("POST", f"dataset/{address}/x?action=create"),
-            rest("POST", f"dataset/Resources?action=move&destination_path={address}"),
-            rest("POST", f"dataset/upload/{address}", **upload),
+            api("GET", f"dataset/{address}"),
+            api("GET", f"dataset/{address}?action=listing"),
+            api("GET", f"dataset/download/with_auth/{address}"),
+            api("POST", f"dataset/{address}/x?action=create"),
+            api("POST", f"dataset/Resources?action=move&destination_path={address}"),
+            api("POST", f"dataset/upload/{address}", data=fields, files={"file": ("f", b"x")}),
         ):
             assert 400 <= answer.status_code < 500 or answer.status_code == 501
             assert CANARY not in answer.text
-        rest("DELETE", f"dataset/{address}")
+        api("DELETE", f"dataset/{address}")
         assert (root / "secret").read_text() == CANARY
-        assert (root / "local" / "hopsworks.sqlite").exists()
+        assert sorted(p.name for p in root.iterdir()) == ["local", "secret"]
+        assert app.folder.database.exists()
         assert link.is_symlink()
     finally:
         link.unlink(missing_ok=True)
 
 
-def test_bodies_have_bounds(rest: Any, api: str, server: Any) -> None:
-    key = {"Authorization": f"ApiKey {server.env['HOPSWORKS_API_KEY']}"}
-    url = f"{api}/project/1/featurestores/1/featuregroups"
-    for length, status in (("999999999999", 413), ("-1", 400), ("x", 400), (str(17 * 2**20), 413)):
-        prepared = requests.Request("POST", url, headers=key).prepare()
-        prepared.headers["Content-Length"] = length
-        with requests.Session() as session:
-            session.trust_env = False
-            assert session.send(prepared, verify=False, timeout=9).status_code == status
-    deep = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
-    assert rest("POST", "featuregroups", deep).status_code == 400
-    logic = '{"type": "AND", "leftLogic": ' * 500 + "{}" + "}" * 500
-    assert 400 <= rest("PUT", "../query", logic.encode()).status_code <= 501
-
-
 @pytest.mark.parametrize(
-    ("target", "status"),
+    ("target", "length", "keyed", "status"),
     [
-        ("/login", 413),
-        ("/hopsworks-api/api/variables/versions", 413),
-        ("/hopsworks-api/api/project", 401),
-        ("/%68opsworks-api/api/project", 401),
-        ("//hopsworks-api/api/project", 401),
-        ("https://x/hopsworks-api/api/project", 401),
+        ("/login", "5000", False, 413),
+        ("/hopsworks-api/api/variables/versions", "5000", False, 413),
+        ("/hopsworks-api/api/project", "5000", False, 401),
+        ("//hopsworks-api/api/project", "5000", False, 401),
+        ("https://x/hopsworks-api/api/project", "5000", False, 413),
+        ("/hopsworks-api/api/project", "999999999999", True, 413),
+        ("/hopsworks-api/api/project", "9" * 400, True, 413),
+        ("/hopsworks-api/api/project", str(17 * 2**20), True, 413),
     ],
 )
-def test_without_the_key_no_megabytes_are_read(server: Any, target: str, status: int) -> None:
-    """Only the head is sent: a server that would read the body waits for it."""
-    head = f"POST {target} HTTP/1.1\r\nContent-Length: 5000\r\nContent-Type: multipart/form-data"
-    address = ("127.0.0.1", int(server.env["HOPSWORKS_PORT"]))
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with (
-        socket.create_connection(address, timeout=9) as plain,
-        context.wrap_socket(plain) as tls,
-    ):
-        tls.sendall(f"{head}\r\n\r\n".encode())
-        assert tls.recv(65536).startswith(f"HTTP/1.1 {status} ".encode())
+def test_what_is_refused_is_not_read(
+    app: Any, target: str, length: str, keyed: bool, status: int
+) -> None:
+    headers = [(b"content-length", length.encode())]
+    if keyed:
+        headers.append((b"authorization", f"ApiKey {app.api_key}".encode()))
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        raise AssertionError("the body is read")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": target, "headers": headers}
+    scope |= {"query_string": b"", "raw_path": target.encode(), "root_path": "", "scheme": "https"}
+    asyncio.run(application(app)(scope, receive, send))
+    assert sent[0]["status"] == status
+    assert (b"connection", b"close") in sent[0]["headers"]
+
+
+def test_a_body_that_is_longer_than_allowed_is_not_read_on(web: Any) -> None:
+    def endless() -> Any:
+        for _ in range(10):
+            yield b"x" * 4000
+
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = web.post("/login", content=endless(), headers=form)
+    assert answer.status_code == 413
+
+
+def test_an_encoded_address_needs_the_key_too(web: Any) -> None:
+    assert web.get("/%68opsworks-api/api/project").status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -162,29 +169,41 @@ def test_without_the_key_no_megabytes_are_read(server: Any, target: str, status:
         ({"flowTotalChunks": "x"}, 110042),
         ({"flowFilename": "../f"}, 110042),
         ({"flowFilename": ".."}, 110042),
+        ({"flowFilename": ""}, 110042),
         ({"flowTotalSize": "7"}, 110043),
     ],
 )
-def test_uploads_that_do_not_add_up(rest: Any, changed: dict[str, str], code: int) -> None:
+def test_uploads_that_do_not_add_up(api: Any, changed: dict[str, str], code: int) -> None:
     fields = {
         "flowFilename": "never", "flowChunkNumber": "1", "flowTotalChunks": "1", "flowTotalSize": "3",
     }  # fmt: skip
-    parts = {k: (None, v) for k, v in {**fields, **changed}.items()} | {"file": ("f", b"abc")}
-    answer = rest("POST", "dataset/upload/Resources", files=parts)
+    answer = api(
+        "POST",
+        "dataset/upload/Resources",
+        data={**fields, **changed},
+        files={"file": ("f", b"abc")},
+    )
     assert (answer.status_code, answer.json()["errorCode"]) == (400, code)
-    assert rest("GET", "dataset/Resources%2Fnever").status_code == 400
+    assert api("GET", "dataset/Resources%2Fnever").status_code == 400
 
 
-def test_chunks_of_an_interrupted_upload_do_not_mix_with_the_next(
-    rest: Any, datasets: Any, name: str, tmp_path: Path
-) -> None:
-    """A client was killed after its second chunk; a file of the same size follows."""
-    old = {
-        "flowFilename": name, "flowChunkNumber": "2", "flowTotalChunks": "3", "flowTotalSize": "25",
-    }  # fmt: skip
-    parts = {k: (None, v) for k, v in old.items()} | {"file": ("f", b"OLD OLD OL")}
-    assert rest("POST", "dataset/upload/Resources", files=parts).ok
-    (tmp_path / name).write_bytes(b"new new new new new new !")
-    datasets.upload(str(tmp_path / name), "Resources", chunk_size=10, simultaneous_chunks=1)
-    assert datasets.read_content(f"/Resources/{name}").content == b"new new new new new new !"
-    datasets.remove(f"Resources/{name}")
+def test_secrets_are_only_in_the_answer_to_who_asks(app: Any, api: Any, web: Any) -> None:
+    value = "a-value-nobody-may-see"
+    below = "/hopsworks-api/api/users/secrets"
+    headers = {"Authorization": f"ApiKey {app.api_key}"}
+    said: list[str] = []
+    app._say = said.append
+    made = web.post(below, json={"name": "token", "secret": value}, headers=headers)
+    again = web.post(below, json={"name": "token", "secret": value}, headers=headers)
+    assert (made.status_code, again.status_code) == (201, 409)
+    listed = web.get(below, headers=headers)
+    assert listed.json()["items"][0]["name"] == "token"
+    web.post("/login", data={"key": app.api_key})
+    pages = [web.get(address) for address in ("/", "/p/1/files", "/p/1")]
+    for answer in (made, again, listed, *pages):
+        assert value not in answer.text
+    assert value in web.get(f"{below}/token", headers=headers).text
+    assert value not in "".join(said)
+    assert web.get(f"{below}/token").status_code == 401
+    for file in Path(app.folder.path).glob("hopsworks.sqlite*"):
+        assert file.stat().st_mode & 0o077 == 0, file

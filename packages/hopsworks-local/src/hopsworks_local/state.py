@@ -98,6 +98,8 @@ class Folder:
                     f"The metadata file {self.database} is missing or empty, but its -wal is there: "
                     "put the file back beside it. Without the file, SQLite would delete the -wal."
                 )
+            self.database.touch(mode=0o600)
+            self.database.chmod(0o600)
             self._db = sqlite3.connect(
                 self.database, timeout=60, isolation_level=None, check_same_thread=False
             )
