@@ -10,12 +10,11 @@ from hopsworks_local import client_env
 SERVER = """
 import sys
 from pathlib import Path
-from hopsworks_local.server import App, launch
-from hopsworks_local.state import Folder
+from hopsworks_local.server import run
 root, port, key = sys.argv[1:]
-app = App(Folder(Path(root), "wine"), "wine", None)
-app.api_key = key
-print(launch(app, int(port)).server_address[1], flush=True)
+running = run(Path(root), "wine", int(port))
+running.app.api_key = key
+print(running.info["port"], flush=True)
 sys.stdin.read()  # until the tests end, however they do
 """
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import resource
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +14,13 @@ from typing import Any
 
 import pytest
 import requests
+from starlette.testclient import TestClient
 
 import hopsworks_local
+from hopsworks_local import files
+from hopsworks_local.app import App
+from hopsworks_local.state import Folder
+from hopsworks_local.web import application
 
 
 def keyed(server: hopsworks_local.Server) -> requests.Session:
@@ -28,88 +32,105 @@ def keyed(server: hopsworks_local.Server) -> requests.Session:
 
 
 @pytest.fixture
-def send(rest: Any, name: str) -> Iterator[Callable[..., requests.Response]]:
+def home(app: App) -> Path:
+    """The dataset Resources."""
+    return app.folder.files / "Resources"
+
+
+@pytest.fixture
+def send(api: Any, name: str) -> Callable[..., Any]:
     """Sends one chunk of the file Resources/{name}, whose chunks have ten bytes."""
 
-    def chunk(number: int, total: int, content: bytes) -> requests.Response:
+    def chunk(number: int, total: int, content: bytes, folder: str = "Resources") -> Any:
         fields = {
             "flowFilename": name,
             "flowChunkNumber": str(number),
             "flowTotalChunks": str(total),
             "flowTotalSize": str(10 * total),
         }
-        parts = {k: (None, v) for k, v in fields.items()} | {"file": ("f", content)}
-        return rest("POST", "dataset/upload/Resources", files=parts)
+        path = f"dataset/upload/{folder.replace('/', '%2F')}"
+        return api("POST", path, data=fields, files={"file": ("f", content)})
 
-    yield chunk
-    rest("DELETE", f"dataset/Resources%2F{name}")
+    return chunk
 
 
 @pytest.fixture
-def content(rest: Any, name: str) -> Callable[[], bytes | None]:
+def content(home: Path, name: str) -> Callable[[], bytes | None]:
     """The file Resources/{name}, if it is there."""
-
-    def get() -> bytes | None:
-        answer = rest("GET", f"dataset/download/with_auth/Resources%2F{name}")
-        return answer.content if answer.ok else None
-
-    return get
+    return lambda: (home / name).read_bytes() if (home / name).exists() else None
 
 
 OLD, NEW = b"old old ol", b"new new ne"
 
 
-def asked(rest: Any, name: str) -> bool:
+def asked(api: Any, name: str) -> bool:
     """What every client does before it uploads a file."""
-    return rest("GET", f"dataset/Resources%2F{name}").ok
+    return api("GET", f"dataset/Resources%2F{name}").is_success
 
 
 def test_asking_for_a_file_does_not_disturb_its_upload(
-    rest: Any, send: Any, content: Any, name: str
+    api: Any, send: Any, content: Any, name: str
 ) -> None:
-    assert send(1, 3, NEW).ok
-    assert send(2, 3, NEW).ok
-    assert not asked(rest, name)
-    assert send(3, 3, NEW).ok
+    assert send(1, 3, NEW).is_success
+    assert send(2, 3, NEW).is_success
+    assert not asked(api, name)
+    assert send(3, 3, NEW).is_success
     assert content() == NEW * 3
 
 
 def test_an_upload_that_was_quiet_is_forgotten(
-    rest: Any, root: Path, send: Any, content: Any, name: str
+    api: Any, app: App, send: Any, content: Any, name: str
 ) -> None:
-    assert send(1, 2, OLD).ok
-    for part in (root / "local" / "staging").glob("*/*/*.part"):
+    assert send(1, 2, OLD).is_success
+    for part in app.folder.staging.glob("*/*/*.part"):
         os.utime(part, (time.time() - 60,) * 2)
-    assert not asked(rest, name)
-    assert send(2, 2, NEW).ok
+    assert not asked(api, name)
+    assert send(2, 2, NEW).is_success
     assert content() is None
-    assert send(1, 2, NEW).ok
+    assert send(1, 2, NEW).is_success
     assert content() == NEW * 2
 
 
 def test_an_upload_that_starts_anew_at_once_does_not_mix(
-    rest: Any, send: Any, content: Any, name: str
+    api: Any, send: Any, content: Any, name: str
 ) -> None:
     for number in (1, 2, 4):
-        assert send(number, 4, OLD).ok
+        assert send(number, 4, OLD).is_success
     time.sleep(0.05)  # the clock of a file system has ticks
-    assert not asked(rest, name)
+    assert not asked(api, name)
     for number in (1, 3, 2):
-        assert send(number, 4, NEW).ok
+        assert send(number, 4, NEW).is_success
         assert content() is None
-    assert send(4, 4, NEW).ok
+    assert send(4, 4, NEW).is_success
     assert content() == NEW * 4
 
 
 def test_what_is_removed_is_no_part_of_a_later_upload(
-    rest: Any, send: Any, content: Any, name: str
+    api: Any, send: Any, content: Any, name: str
 ) -> None:
-    assert send(1, 2, OLD).ok
-    assert rest("DELETE", f"dataset/Resources%2F{name}").ok
-    assert send(2, 2, NEW).ok
+    assert send(1, 2, OLD).is_success
+    assert api("DELETE", f"dataset/Resources%2F{name}").is_success
+    assert send(2, 2, NEW).is_success
     assert content() is None
-    assert send(1, 2, NEW).ok
+    assert send(1, 2, NEW).is_success
     assert content() == NEW * 2
+
+
+def test_an_upload_makes_its_folder_below_a_dataset(
+    api: Any, send: Any, home: Path, name: str
+) -> None:
+    assert send(1, 1, NEW, f"Resources/{name}/a/b").is_success
+    assert (home / name / "a" / "b" / name).read_bytes() == NEW
+    assert send(1, 1, NEW, f"/Projects/local/Resources/{name}/c").is_success
+    for number in (1, 2):
+        assert send(number, 2, NEW, f"Resources/{name}/d/e").is_success
+    assert (home / name / "d" / "e" / name).read_bytes() == NEW * 2
+    mkdir = api("POST", f"dataset/Resources%2F{name}%2Fx%2Fy?action=create")
+    assert (mkdir.status_code, mkdir.json()["errorCode"]) == (422, 120001), "mkdir is not recursive"
+    for folder in ("Nowhere", "Nowhere/a", f"Resources/{name}/a/b/{name}", ""):
+        answer = send(1, 1, NEW, folder)
+        assert (answer.status_code, answer.json()["errorCode"]) == (400, 110011), folder
+    assert not (home.parent / "Nowhere").exists()
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -146,79 +167,86 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
         assert sorted(p.name for p in home.iterdir()) == ["big", "folder"]
 
 
+def vanishing(monkeypatch: Any, change: Callable[[Path], None]) -> None:
+    """Between a request's look and its act, another program changes what it looked at."""
+    look = files.existing
+
+    def existing(request: Any, path: str) -> Path:
+        place = look(request, path)
+        change(place)
+        return place
+
+    monkeypatch.setattr(files, "existing", existing)
+
+
+def test_a_file_that_vanishes_while_it_is_read(
+    api: Any, home: Path, name: str, monkeypatch: Any
+) -> None:
+    vanishing(monkeypatch, Path.unlink)
+    for path in ("dataset/", "dataset/download/with_auth/"):
+        (home / name).write_text("x")
+        answer = api("GET", f"{path}Resources%2F{name}")
+        assert (answer.status_code, answer.json()["errorCode"]) == (400, 110018)
+
+
+def test_a_file_that_vanishes_while_its_folder_is_listed(
+    api: Any, home: Path, name: str, monkeypatch: Any
+) -> None:
+    (home / name).mkdir()
+    for file in ("a", "b"):
+        (home / name / file).touch()
+    found = list((home / name).iterdir())
+    monkeypatch.setattr(Path, "iterdir", lambda self: iter(found))
+    (home / name / "a").unlink()
+    answer = api("GET", f"dataset/Resources%2F{name}?action=listing").json()
+    assert [i["attributes"]["name"] for i in answer["items"]] == ["b"]
+
+
+@pytest.mark.parametrize("action", ["copy", "move"])
+def test_what_vanishes_while_it_is_copied(
+    app: App, api: Any, home: Path, name: str, monkeypatch: Any, action: str
+) -> None:
+    (home / name).mkdir()
+    vanishing(monkeypatch, Path.rmdir)
+    target = f"destination_path=Resources%2F{name}2"
+    answer = api("POST", f"dataset/Resources%2F{name}?action={action}&{target}")
+    assert answer.status_code == 400
+    assert str(app.folder.path) not in answer.text
+    assert not (home / f"{name}2").exists()
+    assert list(app.folder.staging.iterdir()) == []
+
+
+def test_a_folder_becomes_a_file_before_it_is_read(
+    api: Any, home: Path, name: str, monkeypatch: Any
+) -> None:
+    def change(place: Path) -> None:
+        place.rmdir()
+        place.touch()
+
+    (home / name).mkdir()
+    vanishing(monkeypatch, change)
+    answer = api("GET", f"dataset/Resources%2F{name}?action=listing")
+    assert (answer.status_code, answer.json()["errorCode"]) == (400, 110039)
+
+
+def test_a_folder_that_vanishes_before_an_upload_is_named(
+    api: Any, send: Any, home: Path, name: str, monkeypatch: Any
+) -> None:
+    name_it = files._name
+
+    def name_late(app: App, source: Path, target: Path) -> None:
+        target.parent.rmdir()
+        name_it(app, source, target)
+
+    monkeypatch.setattr(files, "_name", name_late)
+    answer = send(1, 1, NEW, f"Resources/{name}")
+    assert (answer.status_code, answer.json()["errorCode"]) == (400, 110018)
+
+
 @contextlib.contextmanager
-def churning(change: Callable[[], None]) -> Iterator[None]:
-    """The change is made over and over, as another program would."""
-    done = threading.Event()
-
-    def churn() -> None:
-        while not done.is_set():
-            change()
-
-    thread = threading.Thread(target=churn)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
-def touch_and_unlink(folder: Path) -> None:
-    """A hundred files come and go."""
-    for i in range(100):
-        (folder / str(i)).touch()
-    for i in range(100):
-        (folder / str(i)).unlink()
-
-
-def test_files_that_vanish_while_they_are_read(rest: Any, root: Path, name: str) -> None:
-    folder = root / "local" / "files" / "Resources" / name
-    folder.mkdir()
-    with churning(lambda: touch_and_unlink(folder)):
-        for i in range(300):
-            listed = rest("GET", f"dataset/Resources%2F{name}?action=listing&sort_by=ID:asc")
-            assert listed.status_code == 200
-            for path in ("dataset/", "dataset/download/with_auth/"):
-                found = rest("GET", f"{path}Resources%2F{name}%2F{i % 100}")
-                assert found.ok or found.json()["errorCode"] == 110018
-    rest("DELETE", f"dataset/Resources%2F{name}")
-
-
-def test_files_that_vanish_while_they_are_copied(rest: Any, root: Path, name: str) -> None:
-    folder = root / "local" / "files" / "Resources" / name
-    folder.mkdir()
-    with churning(lambda: touch_and_unlink(folder)):
-        for _ in range(30):
-            target = f"Resources%2F{name}2"
-            copy = rest("POST", f"dataset/Resources%2F{name}?action=copy&destination_path={target}")
-            assert copy.status_code in (204, 409)
-            assert str(root) not in copy.text
-            rest("DELETE", f"dataset/{target}")
-    rest("DELETE", f"dataset/Resources%2F{name}")
-
-
-def test_a_folder_whose_parent_comes_and_goes(rest: Any, root: Path, name: str) -> None:
-    parent = root / "local" / "files" / "Resources" / name
-
-    def change() -> None:
-        parent.mkdir(exist_ok=True)
-        with contextlib.suppress(OSError):
-            (parent / "f").rmdir()
-        with contextlib.suppress(OSError):
-            parent.rmdir()
-
-    with churning(change):
-        for _ in range(400):
-            made = rest("POST", f"dataset/Resources%2F{name}%2Ff?action=create")
-            assert made.status_code in (201, 400, 422)
-    rest("DELETE", f"dataset/Resources%2F{name}")
-
-
-@contextlib.contextmanager
-def locked(root: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """No server may begin a transaction meanwhile."""
-    db = sqlite3.connect(root / "local" / "hopsworks.sqlite", isolation_level=None)
+    db = sqlite3.connect(folder / "hopsworks.sqlite", isolation_level=None)
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -228,30 +256,33 @@ def locked(root: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("action", ["move", "copy"])
 def test_what_comes_after_the_look_is_not_replaced(
-    rest: Any, root: Path, name: str, action: str
+    app: App, api: Any, home: Path, name: str, action: str
 ) -> None:
-    source, target = (root / "local" / "files" / "Resources" / n for n in (name, f"{name}2"))
+    source, target = home / name, home / f"{name}2"
     source.write_text("mine")
     path = f"dataset/Resources%2F{name}?action={action}&destination_path=Resources%2F{name}2"
-    with ThreadPoolExecutor(1) as pool, locked(root):
-        answer = pool.submit(rest, "POST", path)
+    with ThreadPoolExecutor(1) as pool, locked(app.folder.path):
+        answer = pool.submit(api, "POST", path)
         time.sleep(0.3)
         target.write_text("of another")
     assert answer.result().json()["errorCode"] == 110012
     assert (source.read_text(), target.read_text()) == ("mine", "of another")
-    for place in (source, target):
-        place.unlink()
 
 
-def test_two_deletions_of_a_model_at_once(server: Any, rest: Any, root: Path, name: str) -> None:
-    home = root / "local" / "files" / "Models" / name
+def test_two_deletions_of_a_model_at_once(app: App, api: Any, name: str) -> None:
+    """Two servers share the folder."""
+    home = app.folder.files / "Models" / name
     (home / "1").mkdir(parents=True)
     models = "modelregistries/1/models"
-    id = rest("PUT", f"{models}/{name}_1", {"name": name, "version": 1}).json()["id"]
-    with hopsworks_local.start(root) as other, ThreadPoolExecutor(2) as pool, locked(root):
-        path = f"hopsworks-api/api/project/1/{models}/{id}"
-        both = [(keyed(s), f"{s.url}/{path}") for s in (server, other)]
-        answers = [pool.submit(session.delete, url) for session, url in both]
+    id = api("PUT", f"{models}/{name}_1", {"name": name, "version": 1}).json()["id"]
+    other = App(Folder(app.folder.path.parent, "local"), "local")
+    stranger = TestClient(application(other), headers={"Authorization": f"ApiKey {other.api_key}"})
+    path = f"{models}/{id}"
+    with ThreadPoolExecutor(2) as pool, locked(app.folder.path):
+        answers = [
+            pool.submit(api, "DELETE", path),
+            pool.submit(stranger.delete, f"/hopsworks-api/api/project/1/{path}"),
+        ]
         time.sleep(0.3)
     assert sorted(a.result().status_code for a in answers) == [204, 404]
     assert not home.exists()
@@ -293,27 +324,28 @@ def test_chunks_of_two_servers_do_not_mix(tmp_path: Path) -> None:
         assert file.read_bytes() == OLD * 2
 
 
-def test_a_pipe_is_no_file(rest: Any, root: Path, name: str) -> None:
-    home = root / "local" / "files" / "Resources" / name
+def test_a_pipe_is_no_file(api: Any, home: Path, name: str) -> None:
+    home = home / name
     home.mkdir()
     os.mkfifo(home / "pipe")
     for path in (f"Resources%2F{name}", f"Resources%2F{name}%2Fpipe"):
         target = f"destination_path=Resources%2F{name}2"
-        copy = rest("POST", f"dataset/{path}?action=copy&{target}")
+        copy = api("POST", f"dataset/{path}?action=copy&{target}")
         assert copy.json()["errorCode"] == 110038
-    read = rest("GET", f"dataset/download/with_auth/Resources%2F{name}%2Fpipe")
+    read = api("GET", f"dataset/download/with_auth/Resources%2F{name}%2Fpipe")
     assert read.json()["errorCode"] == 110038
-    rest("DELETE", f"dataset/Resources%2F{name}")
+    api("DELETE", f"dataset/Resources%2F{name}")
 
 
-def test_a_copy_follows_no_link(rest: Any, root: Path, name: str, tmp_path: Path) -> None:
+def test_a_copy_follows_no_link(api: Any, home: Path, name: str, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("not of this project")
-    home = root / "local" / "files" / "Resources"
     (home / name).mkdir()
     (home / name / "link").symlink_to(tmp_path / "secret")
     target = f"Resources%2F{name}2"
-    assert rest("POST", f"dataset/Resources%2F{name}?action=copy&destination_path={target}").ok
-    assert not rest("GET", f"dataset/download/with_auth/{target}%2Flink").ok
+    assert api(
+        "POST", f"dataset/Resources%2F{name}?action=copy&destination_path={target}"
+    ).is_success
+    assert not api("GET", f"dataset/download/with_auth/{target}%2Flink").is_success
     assert (home / f"{name}2" / "link").is_symlink()
     for path in (f"Resources%2F{name}", target):
-        rest("DELETE", f"dataset/{path}")
+        api("DELETE", f"dataset/{path}")

@@ -364,35 +364,6 @@ def test_tags_need_a_schema_and_must_fit(make_group: Any) -> None:
     assert group.get_tag("owner") is None
 
 
-@pytest.mark.parametrize(
-    ("schema", "value", "status"),
-    [
-        ({"type": ["string", "null"]}, "me", 201),
-        ({"type": ["string", "null"]}, 7, 400),
-        ({"type": ["integer", "boolean"]}, True, 201),
-        ({"type": "integer"}, True, 400),
-        ({"properties": {"a": {"type": "number"}}}, {"a": 1, "b": 2}, 201),
-        ({"properties": {"a": {"type": "number"}}}, {"a": "x"}, 400),
-        ({"enum": ["a"]}, "b", 501),
-        ({"type": "text"}, "b", 501),
-        ({"type": [["string"]]}, "b", 501),
-        ({"properties": {"a": {"type": "array", "items": {}}}}, {"b": 1}, 501),
-        ({"properties": {"a": True}}, {"b": 1}, 501),
-        ({"required": [[]]}, {"a": 1}, 400),
-    ],
-)
-def test_what_a_tag_schema_says(
-    make_group: Any, rest: Any, root: Path, schema: Any, value: Any, status: int
-) -> None:
-    group, file = make_group(ONE), root / "local" / "tag_schemas.json"
-    before = file.read_text()
-    file.write_text(json.dumps({"t": schema}))
-    try:
-        assert rest("PUT", f"featuregroups/{group.id}/tags/t", value).status_code == status
-    finally:
-        file.write_text(before)
-
-
 def test_a_tag_of_what_is_deleted_at_that_moment(make_group: Any, root: Path) -> None:
     """A trigger stands for the other request, which deletes between the look and the write."""
     group = make_group(ONE)

@@ -327,7 +327,7 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RuntimeError, match="cannot be used"):
         hopsworks_local.start(tmp_path / "file")
-    with pytest.raises(RuntimeError, match="illegal project name"):
+    with pytest.raises(ValueError, match="illegal project name"):
         hopsworks_local.start(tmp_path, project="../up")
 
 

@@ -200,7 +200,7 @@ def upload(request: Request, path: str) -> Any:
     """
     app, chunk = request.app, _read_chunk(request)
     folder = resolve(app, path)
-    if folder == app.folder.files or folder == _dataset(app, folder) / chunk.name:
+    if _dataset(app, folder) == app.folder.files:
         raise ApiError(110011, f"{path!r} is not a folder to upload to.")
     target = resolve(app, f"{path}/{chunk.name}")
     _refuse_taken(target)

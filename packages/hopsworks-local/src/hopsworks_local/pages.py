@@ -191,7 +191,10 @@ def _rows(request: Request, sql: str, group: Entity) -> tuple[list[str], list[An
 
 def _group(request: Request, id: int) -> Response:
     app, group = request.app, groups.group_by_id(request, id)
-    problem, total, names, rows, commits = "", 0, [], [], []
+    problem, total = "", 0
+    names: list[str] = []
+    rows: list[Any] = []
+    commits: list[dict[str, Any]] = []
     try:
         total = _rows(request, "SELECT count(*) AS n FROM g0", group)[1][0][0]
         names, rows = _rows(request, "SELECT * FROM g0 LIMIT 10", group)
@@ -263,7 +266,7 @@ def _files(request: Request, path: str = "") -> Response:
             for p, stat in sorted(files.listing(place))
         ]
         return _page("files.html", title=path or "Files", rows=rows)
-    response = files.download(request, path)
+    response: Response = files.download(request, path)
     kind = PICTURES.get(place.suffix.lower())
     response.headers["Content-Type"] = kind or "application/octet-stream"
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"

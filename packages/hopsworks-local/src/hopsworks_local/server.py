@@ -49,7 +49,7 @@ class _Loop(asyncio.SelectorEventLoop):
     """An event loop that closes connections without a TLS handshake soon. When the process has no
     file left, asyncio itself waits for a second before it accepts again."""
 
-    async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:  # type: ignore[override]
+    async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:
         options["ssl_handshake_timeout"] = HANDSHAKE_SECONDS
         return await super().create_server(*args, **options)
 

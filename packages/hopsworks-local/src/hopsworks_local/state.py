@@ -206,7 +206,10 @@ class Folder:
         columns = "id, kind, owner, name, version, created, doc"
         rows = self._rows(f"SELECT {columns} FROM entity WHERE {where} ORDER BY id", *values)
         try:
-            return [Entity(*row[:6], json.loads(row[6])) for row in rows]
+            return [
+                Entity(id, kind, owner, name, version, created, json.loads(doc))
+                for id, kind, owner, name, version, created, doc in rows
+            ]
         except ValueError as e:
             raise sqlite3.DatabaseError(f"an entry is not JSON ({e})") from e
 
@@ -232,7 +235,7 @@ class Folder:
 
     def count(self, kind: str) -> int:
         """How many entities of a kind there are, whoever owns them."""
-        return self._rows("SELECT count(*) FROM entity WHERE kind = ?", kind)[0][0]
+        return int(self._rows("SELECT count(*) FROM entity WHERE kind = ?", kind)[0][0])
 
     def add(
         self, kind: str, name: str, version: int | None, doc: dict[str, Any], owner: int = 0

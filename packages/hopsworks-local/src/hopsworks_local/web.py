@@ -148,7 +148,7 @@ def application(app: App) -> Starlette:
     kinds += [sqlite3.DatabaseError, OSError]
     return Starlette(
         routes=[Mount("/" + "/".join(API), routes=below), *pages.routes(app)],
-        exception_handlers={kind: refused for kind in kinds},
+        exception_handlers=dict.fromkeys(kinds, refused),
         middleware=[Middleware(Gate, app_state=app)],
     )
 
