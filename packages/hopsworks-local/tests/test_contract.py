@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -648,16 +649,93 @@ def test_model_knows_its_view(
         assert model.get_tags() == {}
 
 
-def test_sklearn_model(registry: Any, name: str, tmp_path: Any) -> None:
-    (tmp_path / "model.pkl").write_bytes(b"x")
-    model = registry.sklearn.create_model(name, metrics={"f1": 1})
-    model.save(str(tmp_path / "model.pkl"))
-    found = registry.get_model(name, 1)
-    assert type(found).__module__ == "hsml.sklearn.model"
-    found.delete()
+def test_models_of_frameworks(
+    backend: str, project: Any, registry: Any, name: str, tmp_path: Any
+) -> None:
+    """Metrics may be texts of numbers, as many programs have them. Deploying is refused, and the rest
+    of a program goes on."""
+    from hopsworks.client.exceptions import RestAPIError
+
+    frameworks = ("sklearn", "tensorflow", "torch", "llm")
+    (tmp_path / "model.bin").write_bytes(b"x")
+
+    def save(framework: str) -> None:  # the client waits five seconds for each
+        metrics = {"f1": "0.5", "loss": 2}
+        model = getattr(registry, framework).create_model(f"{name}_{framework}", metrics=metrics)
+        model.save(str(tmp_path / "model.bin"), keep_original_files=True)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(save, frameworks))
+    for framework in frameworks:
+        found = registry.get_model(f"{name}_{framework}", 1)
+        assert type(found).__module__ == f"hsml.{framework}.model"
+        assert found.training_metrics == {"f1": 0.5, "loss": 2.0}
+        if backend == "local" and framework == "sklearn":
+            with pytest.raises(RestAPIError, match="Model.deploy") as caught:
+                found.deploy(script_file=str(tmp_path / "model.bin"))
+            assert caught.value.response.status_code == 501
+        found.delete()
+
+
+def test_a_metric_that_is_no_number_leaves_nothing(
+    registry: Any, datasets: Any, name: str, tmp_path: Any
+) -> None:
+    (tmp_path / "model.bin").write_bytes(b"x")
+    with pytest.raises(ValueError, match="low"):
+        registry.python.create_model(name, metrics={"f1": "low"}).save(str(tmp_path / "model.bin"))
+    assert not datasets.exists(f"Models/{name}")
+
+
+def test_there_are_no_deployments(backend: str, project: Any, name: str) -> None:
+    serving = project.get_model_serving()
+    assert serving.get_deployment(name) is None
+    if backend == "local":
+        assert serving.get_deployments() == []
+
+
+# -- secrets and jobs ------------------------------------------------------------------------------
+
+
+def test_secrets(name: str) -> None:
+    import hopsworks
+
+    secrets = hopsworks.get_secrets_api()
+    assert secrets.get_secret(name) is None
+    secrets.create_secret(name, "value of the secret")
+    try:
+        assert secrets.get(name) == "value of the secret"
+        assert secrets.get_secret(name).visibility == "PRIVATE"
+        assert name in [s.name for s in secrets.get_secrets()]
+    finally:
+        secrets.get_secret(name).delete()
+    assert secrets.get_secret(name) is None
+
+
+def test_the_materialization_job_has_succeeded(
+    backend: str, project: Any, make_group: Any, people: Any
+) -> None:
+    if backend == "live":
+        pytest.skip("only a group with a stream has this job there")
+    group = make_group(people)
+    job = group.materialization_job
+    assert (job.get_state(), job.get_final_state()) == ("FINISHED", "SUCCEEDED")
+    assert job.run(await_termination=True).success
+    assert [e.final_status for e in job.get_executions()] == ["SUCCEEDED"]
+    jobs = project.get_job_api()
+    assert jobs.get_job(job.name).name == job.name
+    assert jobs.exists(job.name)
+    assert job.name in [j.name for j in jobs.get_jobs()]
+    assert jobs.get_job("no_such_job") is None
 
 
 # -- files -----------------------------------------------------------------------------------------
+
+
+def test_upload_makes_its_folder(datasets: Any, name: str, tmp_path: Any) -> None:
+    (tmp_path / "a.txt").write_text("one")
+    datasets.upload(str(tmp_path / "a.txt"), f"Resources/{name}/images", overwrite=True)
+    assert datasets.read_content(f"/Resources/{name}/images/a.txt").content == b"one"
+    datasets.remove(f"Resources/{name}")
 
 
 def test_files(datasets: Any, name: str, tmp_path: Any) -> None:

@@ -20,6 +20,9 @@ from hopsworks.client.exceptions import FeatureStoreException, RestAPIError
 from hopsworks_common.client.exceptions import ProjectException
 
 import hopsworks_local
+from hopsworks_local.app import App
+from hopsworks_local.protocol import ApiError
+from hopsworks_local.state import Folder
 
 ONE = pd.DataFrame({"id": [1], "x": [0.5]})
 REPOSITORY = Path(hopsworks_local.__file__).parent.parent
@@ -377,22 +380,67 @@ def test_damage_at_run_time_is_an_error_not_a_crash(tmp_path: Path, logged_in: A
 # -- what needs a login of its own -----------------------------------------------------------------
 
 
-def test_a_wrong_key_or_project_is_refused(server: Any, logged_in: Any) -> None:
+def test_a_wrong_key_or_project_is_refused(server: Any, logged_in: Any, capfd: Any) -> None:
+    """The client itself says "Could not find project" to both; the cause and the server say more."""
     prefix = server.env["HOPSWORKS_API_KEY"].split(".")[0]
-    for key, code in (("nonsense", 320012), (f"{prefix}.wrong", 320012), ("other.key", 320013)):
+    for variable, value, code in (
+        ("HOPSWORKS_API_KEY", "nonsense", 320012),
+        ("HOPSWORKS_API_KEY", f"{prefix}.wrong", 320012),
+        ("HOPSWORKS_API_KEY", "other.key", 320013),
+        ("HOPSWORKS_PROJECT", "elsewhere", 150004),
+    ):
         with (
             pytest.raises(ProjectException) as caught,
-            logged_in({**server.env, "HOPSWORKS_API_KEY": key}),
+            logged_in({**server.env, variable: value}),
         ):
             pass
-        assert caught.value.__cause__.error_code == code
-        assert caught.value.__cause__.response.status_code == 401
-    with (
-        pytest.raises(ProjectException) as caught,
-        logged_in({**server.env, "HOPSWORKS_PROJECT": "elsewhere"}),
-    ):
-        pass
-    assert caught.value.__cause__.error_code == 150004
+        cause = caught.value.__cause__
+        assert (cause.error_code, cause.response.status_code) == (
+            code,
+            404 if code == 150004 else 401,
+        )
+        said = capfd.readouterr().err
+        for text in (cause.user_message, said):
+            assert "HOPSWORKS_API_KEY of the program that started this server" in text
+            assert "its project is 'local'" in text
+        assert "--any-" in said
+        assert server.env["HOPSWORKS_API_KEY"] not in said
+
+
+def test_any_key_and_any_project(tmp_path: Path) -> None:
+    """A program with a key and a project name of its own runs unchanged."""
+    program = """
+import hopsworks, pandas as pd
+project = hopsworks.login(project="theirs", api_key_value="abc")
+assert project.name == "theirs", project.name
+store = project.get_feature_store()
+assert store.name == "theirs_featurestore"
+store.create_feature_group("g", 1, primary_key=["id"]).insert(pd.DataFrame({"id": [1]}))
+project.get_dataset_api().upload(__file__, "/Projects/theirs/Resources/code")
+assert hopsworks.login().name == "local", "the environment's"
+assert len(hopsworks.login().get_feature_store().get_feature_group("g", 1).read()) == 1
+"""
+    (tmp_path / "program.py").write_text(program)
+    command = [sys.executable, "-m", "hopsworks_local", "exec", "--root", str(tmp_path / "data")]
+    run = [sys.executable, "-W", "ignore", str(tmp_path / "program.py")]
+    anyone = subprocess.run(
+        [*command, "--any-key", "--any-project", "--", *run], capture_output=True, text=True
+    )
+    assert anyone.returncode == 0, anyone.stderr
+    refused = subprocess.run([*command, "--", *run], capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "exec --any-key" in refused.stderr
+    assert (tmp_path / "data" / "local" / "files" / "Resources" / "code" / "program.py").exists()
+
+
+def test_an_illegal_project_is_not_taken(tmp_path: Path) -> None:
+    app = App(Folder(tmp_path, "local"), "local", any_project=True, say=lambda text: None)
+    for name in ("a__b", "..", "a" * 30, ""):
+        with pytest.raises(ApiError):
+            app.enter(name)
+    assert app.project == "local"
+    app.enter("theirs")
+    assert app.project == "theirs"
 
 
 def test_training_dataset_quota(tmp_path: Path, logged_in: Any) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 FORMAT = 1  # raise it when a data folder of the old form can no longer be read
-DATASETS = ("Jupyter", "Logs", "Models", "Resources")  # what a new project has
+DATASETS = ("Deployments", "Jupyter", "Logs", "Models", "Resources")  # what a new project has
 
 _SCHEMA = """
 CREATE TABLE entity (
