@@ -1,39 +1,39 @@
-# The commands a person types. Everything happens in .venv; nothing is installed outside it.
-PYTHON ?= python3.11
+# The commands a person types. Everything is installed into .venv, nothing outside it.
+# PYTHON=python3.12 chooses a Python; otherwise install.sh takes the first that fits.
 BIN := .venv/bin
+INSTALL := PYTHON='$(PYTHON)' sh install.sh
 
-.PHONY: help pipeline test apps bench clean
+.PHONY: help pipeline apps test bench lock clean reset
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-pipeline: .venv/installed  ## install, then run all five parts in order on real data (no account needed)
+pipeline:  ## install, then run all five parts in order on real data (no account needed)
+	@$(INSTALL) requirements.txt
 	@$(BIN)/python -m wine.pipeline
 
-test: .venv/tested  ## install, then lint and run every test
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+PREDICTOR_PORT ?= 7860
+MONITOR_PORT ?= 7861
+
+apps:  ## open the predictor (port 7860) and the monitor (7861) on what the pipeline made
+	@$(INSTALL) requirements.txt
+	@$(BIN)/python -m apps.run --predictor-port '$(PREDICTOR_PORT)' --monitor-port '$(MONITOR_PORT)'
+
+test:  ## install, then lint and run every test
+	@$(INSTALL) requirements-test.txt
+	@$(BIN)/python -m ruff format --check . && $(BIN)/python -m ruff check .
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
-
-.venv/installed: requirements.txt requirements-daily.txt packages/hopsworks-local/pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing into .venv ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e packages/hopsworks-local
-	@touch $@
-
-.venv/tested: requirements-test.txt .venv/installed
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-test.txt
-	@touch $@
 
 # On data of its own, made by a first run of the pipeline, and never on a cluster. About three hours
 # on two cores: one for growth_wines, half of one for search, 27 minutes for hopsworks_local_faults, 15
 # for growth_days, 12 for apps, and 40 more for side_by_side when results/side_by_side/ was emptied. What
 # can fail for want of a browser or an index comes first; side_by_side and prediction take the model that
 # search found. `make bench BENCHMARKS="ladder data"` runs some of them. Each file says what it measures.
-BENCHMARKS ?= apps screenshots daily_job data ladder cortez search side_by_side beyond prediction \
+BENCHMARKS ?= apps screenshots daily_job setup data ladder cortez search side_by_side beyond prediction \
 	hopsworks_local hopsworks_local_fuzz hopsworks_local_faults growth_days growth_wines
 
-bench: .venv/benched  ## install, then run every benchmark into benchmarks/results (hours)
+bench:  ## install, then run every benchmark into benchmarks/results (hours)
+	@$(INSTALL) requirements-benchmarks.txt
 	@unset $$(env | sed -nE 's/^((HOPSWORKS|WINE|GITHUB)_[A-Za-z0-9_]*)=.*/\1/p'); \
 	data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT INT TERM && export HOPSWORKS_LOCAL_ROOT="$$data" && \
 	rm -rf model_finder_results && \
@@ -42,22 +42,28 @@ bench: .venv/benched  ## install, then run every benchmark into benchmarks/resul
 		echo "== $$name" && $(BIN)/python -m benchmarks.$$name || exit 1; \
 	done
 
-.venv/benched: requirements-benchmarks.txt .venv/tested
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-benchmarks.txt
-	@touch $@
+# All files have the versions of requirements-test.txt, since each is compiled over a copy of it; only
+# AutoGluon, in requirements-benchmarks.txt, asks for an older pyarrow.
+COMPILE := $(BIN)/python -m uv pip compile --quiet --universal --no-strip-extras \
+	--no-emit-package hopsworks-local --custom-compile-command 'make lock'
+compile = cp requirements-test.txt $(1) && $(COMPILE) -o $(1) $(2)
 
-PREDICTOR_PORT ?= 7860
-MONITOR_PORT ?= 7861
+lock:  ## compile the requirements files from pyproject.toml (UPGRADE=--upgrade for newer versions)
+	@$(INSTALL) requirements-test.txt
+	$(COMPILE) $(UPGRADE) --generate-hashes -o requirements-test.txt pyproject.toml --group test
+	$(call compile,requirements.txt,--generate-hashes pyproject.toml --group pipeline)
+	$(call compile,requirements-daily.txt,--generate-hashes pyproject.toml)
+	$(call compile,requirements-dask.txt,--generate-hashes pyproject.toml --group pipeline --group dask)
+	$(call compile,requirements-benchmarks.txt,--generate-hashes pyproject.toml --group benchmarks)
+	$(call compile,requirements-install.txt,--generate-hashes --group install)
+	$(call compile,.github/scripts/requirements.txt,--generate-hashes --group publish)
+	$(call compile,apps/predictor/requirements.txt,--group predictor)
+	$(call compile,apps/monitor/requirements.txt,--group monitor)
 
-apps: .venv/installed  ## open the predictor (port 7860) and the monitor (7861) on the local Hopsworks
-	@spaces=$$(mktemp -d) && trap 'rm -rf "$$spaces"' EXIT INT TERM && export spaces && \
-	for space in predictor monitor; do \
-		$(BIN)/python -m apps.assemble $$space "$$spaces/$$space" || exit 1; \
-	done && \
-	$(BIN)/python -m hopsworks_local exec --project wine -- sh -c ' \
-		trap "trap - INT TERM; kill 0" INT TERM; \
-		GRADIO_SERVER_PORT=$(PREDICTOR_PORT) $(BIN)/python "$$spaces/predictor/app.py" & \
-		GRADIO_SERVER_PORT=$(MONITOR_PORT) $(BIN)/python "$$spaces/monitor/app.py" & wait'
+clean:  ## remove the environment and the reports; the local Hopsworks' data stay
+	rm -rf .venv reports model_finder_results
+	@echo "The local Hopsworks' data in .hopsworks stay: make reset removes them, too."
 
-clean:  ## remove the environment and everything the pipeline made, the local Hopsworks' data too
-	rm -rf .venv .hopsworks reports model_finder_results
+reset:  ## remove all of that and the local Hopsworks' data
+	rm -rf .venv reports model_finder_results .hopsworks
+	@echo "The local Hopsworks' data are removed, too."

@@ -1,6 +1,5 @@
 """What the test files share: the real wines, and one run of the whole pipeline."""
 
-import contextlib
 import json
 import os
 import pickle
@@ -102,19 +101,10 @@ class Pipeline:
             process.kill()
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
-    @contextlib.contextmanager
-    def installed(self):
-        """Inside, the copy's .venv is this environment, so that make installs nothing."""
-        venv = self.root / ".venv"
-        venv.mkdir()
-        for part in ("bin", "lib", "pyvenv.cfg"):
-            (venv / part).symlink_to(Path(sys.prefix) / part)
-        for stamp in ("installed", "tested"):
-            (venv / stamp).touch()
-        try:
-            yield
-        finally:
-            shutil.rmtree(venv)
+    @staticmethod
+    def make(*command):
+        """The command that runs make with this environment in place of .venv."""
+        return ("make", "INSTALL=:", f"BIN={Path(sys.executable).parent}", *command)
 
     @staticmethod
     def notebook(name):
@@ -138,9 +128,9 @@ class Pipeline:
 @pytest.fixture(scope="session")
 def empty_pipeline(tmp_path_factory):
     """A copy of the project's files as they are now; nothing has run, and there is no data."""
-    root = tmp_path_factory.mktemp("project")
+    root = tmp_path_factory.mktemp("wein größe")  # a path that people have
     copy_project(root)
-    store = tmp_path_factory.mktemp("hopsworks")
+    store = tmp_path_factory.mktemp("wein größe daten")
     ours = ("HOPSWORKS_", "WINE_", "GITHUB_")
     env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return Pipeline(root, store, env | {"HOPSWORKS_LOCAL_ROOT": str(store)})
@@ -189,15 +179,14 @@ def run_pipeline(pipeline, store):
     temporary.mkdir()
     env = pipeline.env | {"HOPSWORKS_LOCAL_ROOT": str(store), "TMPDIR": str(temporary)}
     early = replace(pipeline, env=env).run("daily.py")
-    with pipeline.installed():
-        done = subprocess.run(
-            ["make", "pipeline"],
-            cwd=pipeline.root,
-            env=env,
-            timeout=900,
-            capture_output=True,
-            text=True,
-        )
+    done = subprocess.run(
+        pipeline.make("pipeline"),
+        cwd=pipeline.root,
+        env=env,
+        timeout=900,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return {"daily.py too early": early, "make pipeline": done}
 

@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import sys
 import threading
 import time
 from unittest.mock import patch  # for the environment only; the client is never replaced
@@ -187,12 +186,6 @@ def test_what_a_call_prints_is_kept_off_the_screen_and_what_it_returns_is_not(ca
     assert call(lambda: print("a banner") or 42) == 42
     assert call(dict, a=1) == {"a": 1}
     assert capsys.readouterr().out == ""
-
-
-def test_without_a_key_and_without_the_local_hopsworks_one_line_names_both(monkeypatch):
-    monkeypatch.setitem(sys.modules, "hopsworks_local", None)
-    with pytest.raises(BadInput, match="HOPSWORKS_API_KEY is not set.*pip install"):
-        connection._local_server.__wrapped__()
 
 
 @pytest.mark.parametrize(

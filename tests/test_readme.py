@@ -1,18 +1,10 @@
 """What the README claims: its figures are the result files', its commands run, its links lead on."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import time
-
-import pytest
-import requests
 
 from benchmarks.readme import PLACE, filled
 from tests.processes import REPOSITORY
-from tests.servers import port_of, reserved
 
 README = (REPOSITORY / "README.md").read_text()
 RESULTS = REPOSITORY / "benchmarks" / "results"
@@ -70,8 +62,8 @@ NOT_MEASURED = {  # numbers of sentences that no benchmark can give
     "47(4)": "Cortez et al.'s volume",
     "4.0": "the licence of the data",
     "100 saved training datasets": "the original's trouble",
-    "Python 3.11": "what it needs",
-    "3.11 is what": "the same",
+    "Python 3.11, 3.12 or 3.13": "what it needs",
+    "x86-64": "the same",
     "2 GB of disk": "the same",
     "1 to 3 run once, 4 and 5 every day": "the parts' own numbers",
     "under 0.25 standard": "the bound that makes wines near-duplicates (wine/dataset.py)",
@@ -133,7 +125,7 @@ def test_every_link_into_the_repository_leads_to_a_file():
 
 RUN_BY = {  # commands of the README's blocks, and the test that runs each
     "make pipeline": "tests/conftest.py: pipeline_root",
-    "make apps": "tests/test_readme.py: test_make_apps_opens_both_apps",
+    "make apps": "tests/test_setup.py: test_make_apps_says_where_both_are_and_ctrl_c_ends_them",
     ".venv/bin/python model_finder.py": "tests/test_model_finder.py: "
     "test_a_run_that_is_stopped_leaves_valid_results_and_the_next_goes_on",
     ".venv/bin/python daily.py": "tests/test_pipeline.py: test_days_that_were_missed_are_filled",
@@ -176,46 +168,3 @@ def test_every_benchmark_named_exists():
     assert [
         name for name in names if not (REPOSITORY / "benchmarks" / f"{name}.py").is_file()
     ] == []
-
-
-@pytest.fixture
-def make_apps(pipeline_root):
-    """``make apps`` at two free ports, as a group of processes that is ended as a whole."""
-    with pipeline_root.installed(), reserved() as one, reserved() as other:
-        process = subprocess.Popen(
-            ["make", "apps", f"PREDICTOR_PORT={port_of(one)}", f"MONITOR_PORT={port_of(other)}"],
-            cwd=pipeline_root.root,
-            env=pipeline_root.env | {"GRADIO_ANALYTICS_ENABLED": "False"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            yield process, port_of(one), port_of(other)
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(timeout=30)
-
-
-def answers(port):
-    try:
-        return requests.get(f"http://127.0.0.1:{port}", timeout=5).text
-    except (requests.ConnectionError, requests.Timeout):
-        return ""
-
-
-def test_make_apps_opens_both_apps(make_apps):
-    makefile = (REPOSITORY / "Makefile").read_text()
-    assert "PREDICTOR_PORT ?= 7860\n" in makefile
-    assert "MONITOR_PORT ?= 7861\n" in makefile
-    process, predictor, monitor = make_apps
-    until = time.monotonic() + 180
-    titles = {
-        predictor: "How good is this wine?",
-        monitor: "How well are the daily wines predicted?",
-    }
-    while titles and time.monotonic() < until:
-        assert process.poll() is None, "make apps has ended"
-        titles = {port: title for port, title in titles.items() if title not in answers(port)}
-        time.sleep(0.2)
-    assert not titles

@@ -222,7 +222,7 @@ def _settings():
             f"HOPSWORKS_HOST is {host} but HOPSWORKS_API_KEY is not set: "
             "set both for a cluster, or neither for the local server"
         )
-    server = _local_server()
+    server = local_server()
     for name in ("NO_PROXY", "no_proxy"):  # or a proxy for HTTPS is asked even for 127.0.0.1
         os.environ[name] = server.env[name]
     os.environ.pop("HOPSWORKS_HOSTNAME_VERIFICATION", None)  # its certificate is its own
@@ -277,7 +277,8 @@ def streams():
 
 
 @functools.cache
-def _local_server():
+def local_server():
+    """Start the local Hopsworks of this process; ``.env`` has the variables that lead to it."""
     try:
         import hopsworks_local
     except ModuleNotFoundError as error:

@@ -35,7 +35,7 @@ def run(*command: str | Path, **options: object) -> str:
     return str(done.stdout)
 
 
-@pytest.mark.campaign
+@pytest.mark.slow
 def test_the_wheel_alone_serves(tmp_path: Path) -> None:
     uv = [sys.executable, "-m", "uv"]
     run(*uv, "build", "--wheel", "--out-dir", tmp_path, PACKAGE)

@@ -1,0 +1,133 @@
+"""Run both apps, as `make apps` does: on a cluster with HOPSWORKS_API_KEY, else on the local Hopsworks.
+
+    python -m apps.run --predictor-port 7870 --monitor-port 7871
+
+What the apps write goes to reports/predictor.log and reports/monitor.log.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import click
+
+from apps.assemble import SPACES, assemble, sources
+from wine.cli import run
+from wine.connection import local_server
+from wine.errors import BadInput, WineError
+from wine.paths import REPORTS, local_hopsworks
+
+START_SECONDS = 180  # for both to answer, on a slow machine
+PORT = click.IntRange(1, 65535)
+
+
+@click.command(help=__doc__)
+@click.option("--predictor-port", type=PORT, default=7860, show_default=True)
+@click.option("--monitor-port", type=PORT, default=7861, show_default=True)
+def main(**ports):
+    """Start both apps, say where they are once they answer, and end them with Ctrl-C."""
+    ports = {space: ports[f"{space}_port"] for space in SPACES}
+    for space, port in ports.items():
+        check_free(space, port)
+    env = dict(os.environ)
+    if not env.get("HOPSWORKS_API_KEY"):
+        if not local_hopsworks().is_dir():
+            raise WineError(f"no local Hopsworks in {local_hopsworks()}: run make pipeline first")
+        env |= local_server().env
+    env.pop("HOPSWORKS_CERT_FOLDER", None)  # each needs its own, and makes it
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # they end it as Ctrl-C does
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        apps = {}
+        for space, port in ports.items():
+            apps[space] = start(space, assemble(sources(space), folder / space), port, env)
+            stack.callback(stop, apps[space])
+        wait_until_they_answer(apps, ports)
+        for space, port in ports.items():
+            click.echo(f"{space:<10} http://127.0.0.1:{port}")
+        click.echo("Ctrl-C ends them.")
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                check_alive(apps)
+                time.sleep(0.5)
+
+
+def check_free(space, port):
+    """Raise BadInput when another program has the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            name = f"{space.upper()}_PORT"
+            raise BadInput(
+                f"port {port} of the {space} cannot be used ({error.strerror}): "
+                f"choose another, for example make apps {name}={port + 10}"
+            ) from error
+
+
+def start(space, folder, port, env):
+    """Start an app in its assembled folder; returns the process."""
+    REPORTS.mkdir(exist_ok=True)
+    with open(REPORTS / f"{space}.log", "w") as log:
+        return subprocess.Popen(
+            [sys.executable, "app.py"],
+            cwd=folder,
+            env=env | {"GRADIO_SERVER_PORT": str(port)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def stop(process):
+    """End an app that may have ended already."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def wait_until_they_answer(apps, ports):
+    """Return when both serve their page; WineError when one ends first, or takes too long."""
+    until = time.monotonic() + START_SECONDS
+    for space, port in ports.items():
+        while not answers(port):
+            check_alive(apps)
+            if time.monotonic() > until:
+                raise WineError(f"the {space} does not answer: {REPORTS}/{space}.log may say why")
+            time.sleep(0.2)
+
+
+def answers(port):
+    """Return whether a page is served at the port."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"http://127.0.0.1:{port}", timeout=10) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def check_alive(apps):
+    """Raise WineError when an app has ended."""
+    for space, process in apps.items():
+        if process.poll() is not None:
+            raise WineError(
+                f"the {space} ended with {process.returncode}: {REPORTS}/{space}.log says why"
+            )
+
+
+if __name__ == "__main__":
+    run(main)
