@@ -1,16 +1,17 @@
 """Part 4: make the wine of the day and save it to Hopsworks.
 
 Randomises the values of a real wine, finds the nearest real wine and skews that a little. The
-day is the seed: the same date gives the same wine, so running this twice changes nothing.
+day is the seed: the same date gives the same wine, so running this again changes nothing.
 
 \b
-  python daily.py                          today (UTC), and the days missed since the last wine
-  python daily.py --date 2026-11-23        this day
-  python daily.py --date 2026-11-23 --days 7   the seven days up to this one
-  python daily.py --dry-run                show the wine, save nothing
+  python daily.py                             every missing day of the last 60, today (UTC) included
+  python daily.py --date 2026-11-23           this day
+  python daily.py --date 2026-11-23 --days 7  the seven days up to this one
+  python daily.py --dry-run                   show the wines, save nothing
 
-The variables WINE_DATE, WINE_DAYS and WINE_DRY_RUN do what the options do; the scheduled
-workflow passes what was typed through them, since an empty one counts as not given.
+On a first run that is 60 wines. Days missing for more than 60 days stay missing until they are
+asked for with --date and --days. The variables WINE_DATE, WINE_DAYS and WINE_DRY_RUN do the same
+as the options; an empty variable counts as not given.
 """
 
 import datetime
@@ -24,8 +25,10 @@ from wine.columns import MEASUREMENTS
 from wine.connection import connect
 from wine.errors import BadInput
 from wine.generator import generate
+from wine.groups import DAILY, WINE
+from wine.prepare import training_part
 
-MOST_DAYS = 60  # how far back missed days are filled: as long as GitHub keeps a silent schedule
+MAX_DAYS = 60  # GitHub disables a schedule after 60 days without activity
 FIRST_DAY = datetime.date(2000, 1, 1)
 
 
@@ -41,8 +44,8 @@ FIRST_DAY = datetime.date(2000, 1, 1)
     "--days",
     envvar="WINE_DAYS",
     show_envvar=True,
-    type=click.IntRange(1, MOST_DAYS),
-    help="How many days up to then; default: with --date that day, else all missed since the last.",
+    type=click.IntRange(1, MAX_DAYS),
+    help=f"How many days up to then; default 1 with --date, else {MAX_DAYS}.",
 )
 @click.option(
     "--dry-run",
@@ -52,60 +55,53 @@ FIRST_DAY = datetime.date(2000, 1, 1)
     help="Show the wines, save nothing.",
 )
 def main(date, days, dry_run):
-    today = datetime.datetime.now(datetime.UTC).date()
-    last = date.date() if date else today
-    if last > today:
-        raise BadInput(f"--date {last} has not come yet: today is {today} (UTC)")
-    if last - datetime.timedelta(days=(days or 1) - 1) < FIRST_DAY:
-        raise BadInput(f"--date {last} is too long ago: the first day is {FIRST_DAY}")
+    window = days_to_fill(date and date.date(), days)
     store = connect().get_feature_store()
-    wines = features.read(store, features.WINE)
-    wines = wines[wines["split"] == "train"]  # a generated wine must never be near a test wine
+    wines = training_part(features.read(store, WINE))  # never near a wine of the test set
+    present = set(features.read_since(store, DAILY, window[0])["day"].dt.date)
+    missing = [day for day in window if day not in present]
 
-    window = [last - datetime.timedelta(days=back) for back in reversed(range(MOST_DAYS))]
-    there, filed = days_there(store, window)
-    if days or date:
-        wanted = window[-(days or 1) :]
-    else:
-        wanted = [day for day in window if day > max(there)] if there else [last]
-    missing = [day for day in wanted if day not in there]
-
-    # inference.py reads what was filed since its last run: a clock that is behind hides nothing
-    filed = max(filed, pd.Timestamp(today))
-    made = pd.DataFrame([generate(day, wines) | {"filed": filed} for day in missing])
-    for wine in made.itertuples():
-        show(wine)
-    if made.empty:
-        said = f"nothing to do: {wanted[-1] if wanted else last} has its wine"
+    generated = pd.DataFrame([generate(day, wines) for day in missing])
+    for wine in generated.itertuples():
+        print(describe(wine))
+    if generated.empty:
+        message = f"nothing to do: no day is missing from {window[0]} to {window[-1]}"
     elif dry_run:
-        said = f"dry run: {len(made)} made, nothing saved"
+        message = f"dry run: {summary.count(len(generated), 'daily wine')} made, nothing saved"
     else:
-        features.write(store, features.DAILY, made)
-        said = f"saved {len(made)} daily wines, the last of {missing[-1]}"
-    print(said)
-    summary.add(f"Daily wine: {said}", *map(summary.wine_table, made.tail(1).itertuples()))
+        features.write(store, DAILY, generated)
+        message = f"saved {summary.count(len(generated), 'daily wine')}, the last of {missing[-1]}"
+    print(message)
+    summary.add(f"Daily wine: {message}", *map(summary.wine_table, generated.tail(1).itertuples()))
 
 
-def days_there(store, window):
-    """Which days of the window have a wine, and the latest day on which any since was filed.
+def days_to_fill(last, count):
+    """Return the ``count`` dates up to ``last``; by default one with a date, else 60 up to today.
 
-    Reads nothing from before the window, however long the history.
+    Raises BadInput for a date in the future or before 2000.
     """
-    wines = features.empty(features.DAILY)
-    if features.find(store, features.DAILY) is not None:
-        wines = features.read_from(store, features.DAILY, "day", window[0])
-    days = {day.date() for day in wines["day"]} & set(window)
-    return days, max(wines["filed"], default=pd.Timestamp.min)
+    today = datetime.datetime.now(datetime.UTC).date()
+    count = count or (1 if last else MAX_DAYS)
+    last = last or today
+    if last > today:
+        raise BadInput(f"--date {last} is in the future: today is {today} (UTC)")
+    first = last - datetime.timedelta(days=count - 1)
+    if first < FIRST_DAY:
+        raise BadInput(f"--date {last} is too long ago: the first day is {FIRST_DAY}")
+    return [first + datetime.timedelta(days=day) for day in range(count)]
 
 
-def show(wine):
-    """One wine as a line of its values with their units."""
+def describe(wine):
+    """Return one wine as a line of its values with their units."""
     values = ", ".join(
-        f"{column.label.lower()} {getattr(wine, column.name):.{column.decimals}f}"
+        f"{column.label[0].lower()}{column.label[1:]} {getattr(wine, column.name):.{column.decimals}f}"
         + (f" {column.unit}" if column.unit else "")
         for column in MEASUREMENTS
     )
-    print(f"{wine.wine_id}  {wine.type}, grade {wine.quality} (that of {wine.source_id}): {values}")
+    return (
+        f"{wine.wine_id}  {wine.type}, reference grade {wine.reference_grade} "
+        f"(that of {wine.source_id}): {values}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
-"""Part 5: predict the daily wines that have no prediction yet, and count how it goes.
+"""Part 5: predict every daily wine that has no prediction yet, and count how it goes.
 
-Saves the predictions to Hopsworks, and the confusion matrix (grades 3-9) and a picture of the
-latest wines to Resources/images. Running it again changes nothing.
+Saves the predictions to Hopsworks, and a confusion matrix (grades 3-9) and a picture of the
+latest wines to Resources/images. The counts are those of the saved predictions. Running it again
+changes nothing; what was deleted is made again.
 
 \b
-  python inference.py              predict what is new
-  python inference.py --recount    count all predictions again instead of going on counting
-  python inference.py --dry-run    show the predictions, save nothing (or WINE_DRY_RUN=true)
+  python inference.py             predict what is new
+  python inference.py --dry-run   show the predictions, save nothing (or WINE_DRY_RUN=true)
 """
 
-import datetime
-import json
 import tempfile
 from pathlib import Path
 
@@ -18,18 +16,18 @@ import click
 import numpy as np
 import pandas as pd
 
-from wine import features, model, plots, summary, tally
+from wine import features, model, plots, registry, summary
 from wine.cli import run
 from wine.connection import connect
 from wine.decoding import probability_of
-from wine.metrics import score_counts
+from wine.groups import DAILY, PREDICTION
+from wine.metrics import confusion, score_counts
 
 IMAGES = "Resources/images"
-RECENT_DAYS = 45  # how far back the picture of the latest wines may reach
+PICTURES = ("confusion_matrix.png", "recent_wines.png")
 
 
 @click.command(help=__doc__)
-@click.option("--recount", is_flag=True, help="Count all predictions again.")
 @click.option(
     "--dry-run",
     envvar="WINE_DRY_RUN",
@@ -37,109 +35,72 @@ RECENT_DAYS = 45  # how far back the picture of the latest wines may reach
     is_flag=True,
     help="Show the predictions, save nothing.",
 )
-def main(recount, dry_run):
-    today = datetime.datetime.now(datetime.UTC).date()
+def main(dry_run):
     project = connect()
     store = project.get_feature_store()
-    counted, published = (tally.empty(), None) if recount else last_tally(project)
-
-    wines = features.read_from(store, features.DAILY, "filed", counted.through)
-    known = predictions_from(store, counted.through)
-    new = wines[~wines["wine_id"].isin(known["wine_id"])]
+    wines = features.read(store, DAILY)
+    predictions = features.read_all(store, PREDICTION)
+    new = wines[~wines["wine_id"].isin(predictions["wine_id"])]
     if len(new):
-        made = predict(project, new)
-        for row in made.itertuples():
-            print(f"{row.wine_id}  {row.type}, predicted {row.predicted} (expected {row.expected:.2f}), "
-                  f"label {row.quality}, model version {row.model_version}")  # fmt: skip
+        predicted = predict(project, new)
+        for row in predicted.itertuples():
+            print(f"{row.wine_id}  {row.type}, predicted {row.predicted_grade} "
+                  f"(score {row.predicted_score:.2f}), reference grade {row.reference_grade}, "
+                  f"model version {row.model_version}")  # fmt: skip
+        summary.add(summary.prediction_table(predicted))
+        predictions = pd.concat([predictions, predicted]) if len(predictions) else predicted
         if not dry_run:
-            features.write(store, features.PREDICTION, made)
-        known = pd.concat([known, made], ignore_index=True) if len(known) else made
-    counts = counted.with_recent(known)
+            features.write(store, PREDICTION, predicted)
+    message = f"saved {summary.count(len(new), 'prediction')} and the pictures"
     if dry_run:
-        said = f"dry run: {len(new)} predicted, nothing saved"
-    elif counts.sum() != published:  # new wines, or a run that ended before it had published
-        publish(project, store, counts, counted.advanced(known), today)
-        said = (
-            f"saved {len(new)} predictions"
-            if len(new)
-            else "pictures and counts brought up to date"
-        )
+        message = f"dry run: {summary.count(len(new), 'prediction')} made, nothing saved"
     else:
-        said = "nothing to do: every daily wine has its prediction"
-    print(said)
-    summary.add(f"Inference: {said}")
-    if len(new):
-        summary.add(summary.prediction_table(made))
-    for line in report(counts):
+        publish(project, predictions)
+        if not len(new):
+            message = "nothing to do: every daily wine has its prediction; pictures renewed"
+    counts = confusion(predictions["reference_grade"], predictions["predicted_grade"])
+    for line in (message, *report(counts)):
         print(line)
         summary.add(line)
-    if counts.any():
-        summary.add(summary.confusion_table(counts))
-
-
-def last_tally(project):
-    """The running counts of the last run, and how many wines its pictures show.
-
-    Without them, or when they are damaged, the empty tally and None: a full recount.
-    """
-    try:
-        text = features.download_text(project, f"{IMAGES}/tally.json")
-        if not text:
-            return tally.empty(), None
-        content = json.loads(text)
-        return tally.from_json(content), int(np.sum(content["all"]))
-    except (ValueError, KeyError, TypeError):
-        print("the running counts are damaged: counting all predictions again")
-        return tally.empty(), None
-
-
-def predictions_from(store, day):
-    """The predictions filed on ``day`` or later; none before the first was made."""
-    if features.find(store, features.PREDICTION) is None:
-        return features.empty(features.PREDICTION)
-    return features.read_from(store, features.PREDICTION, "filed", day)
+    summary.add(summary.confusion_table(counts))
 
 
 def predict(project, wines):
-    """One row of ``wine_prediction`` for each daily wine, by the served model."""
-    with tempfile.TemporaryDirectory() as folder:
-        registered = model.served(project)
-        fitted, spec = model.load(model.download(registered, folder))
-    grades, expected, chances = model.predict(fitted, spec, wines)
-    made = wines[["wine_id", "day", "filed", "type", "quality"]].copy()
-    made["predicted"] = grades
-    made["expected"] = expected.round(4)
-    made["probability"] = probability_of(grades, chances).round(4)
-    made["model_version"] = registered.version
-    return made
+    """Return one row of ``wine_prediction`` for each daily wine, by the served model."""
+    registered = registry.served(project)
+    grades, scores, chances = model.predict(*registry.load(registered), wines)
+    return wines[["wine_id", "day", "type", "reference_grade"]].assign(
+        predicted_grade=grades,
+        predicted_score=scores.round(4),
+        probability=probability_of(grades, chances).round(4),
+        model_version=registered.version,
+    )
 
 
-def publish(project, store, counts, counted, today):
-    """Upload the pictures and, last, the tally: killed before that, the next run recounts."""
-    recent = features.read_from(
-        store, features.PREDICTION, "day", today - datetime.timedelta(days=RECENT_DAYS)
+def publish(project, predictions):
+    """Draw the pictures of all predictions and upload them."""
+    counts = confusion(predictions["reference_grade"], predictions["predicted_grade"])
+    title = f"{summary.count(counts.sum(), 'daily wine')}: reference grade and prediction"
+    figures = (
+        plots.confusion_matrix(counts, title, rows="reference grade (of the nearest real wine)"),
+        plots.recent_wines(predictions),
     )
     with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        title = f"{counts.sum():,} daily wines, label against prediction"
-        matrix = plots.confusion_matrix(counts, title, rows="label (nearest real wine's grade)")
-        matrix.savefig(folder / "confusion_matrix.png")
-        plots.recent_wines(recent).savefig(folder / "recent_wines.png")
-        content = counted.to_json() | {"all": counts.tolist(), "as_of": today.isoformat()}
-        (folder / "tally.json").write_text(json.dumps(content))
-        names = ("confusion_matrix.png", "recent_wines.png", "tally.json")
-        features.upload(project, [folder / name for name in names], IMAGES)
+        files = [Path(folder) / name for name in PICTURES]
+        for figure, file in zip(figures, files, strict=True):
+            figure.savefig(file)
+        features.upload(project, files, IMAGES)
 
 
 def report(counts):
-    """How well the daily wines were predicted so far, in sentences."""
-    if not counts.any():
-        return ["no daily wine predicted yet"]
-    result = score_counts(counts)
+    """Return how well the daily wines were predicted so far, in sentences."""
+    result, total = score_counts(counts), int(counts.sum())
+    several = np.count_nonzero(counts.any(axis=0) | counts.any(axis=1)) > 1
+    kappa = f", QWK {result['qwk']:.2f}" if several else ""  # undefined for one grade
     return [
-        f"{counts.sum():,} daily wines: {result['accuracy']:.0%} agree with their label, "
-        f"{result['within_one']:.0%} within one grade, QWK {result['qwk']:.2f}",
-        "(a daily wine's label is its nearest real wine's grade, not a taster's)",
+        f"{summary.count(total, 'daily wine')}: {result['accuracy']:.0%} predicted as their "
+        f"reference grade, {result['within_one']:.0%} within one grade{kappa}",
+        "(the reference grade is that of the nearest real wine, not a taster's)",
     ]
 
 

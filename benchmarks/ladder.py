@@ -16,11 +16,11 @@ from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
 from benchmarks import common
+from benchmarks.original import COLUMNS
 from wine import dataset
 from wine.columns import NAMES, TYPES
 from wine.decoding import decode
 from wine.metrics import score
-from wine.original import COLUMNS
 from wine.split import group_folds
 
 SEEDS = range(5)

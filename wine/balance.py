@@ -24,22 +24,36 @@ class TreeNeighbors(NearestNeighbors):
 
 
 def smote():
-    """The sampler, for inputs of shape (n, 12): eleven scaled measurements, then the type.
+    """Return the sampler for inputs of shape (n, 12): eleven scaled measurements, then the type.
 
     SMOTENC (Chawla et al. 2002) keeps the type a category: a synthetic wine is red or white.
     """
     neighbours = TreeNeighbors(n_neighbors=NEIGHBOURS + 1)  # a wine is its own nearest
-    return SMOTENC([len(NAMES)], k_neighbors=neighbours, random_state=SEED)
+    return SMOTENC(
+        [len(NAMES)],
+        sampling_strategy=wines_per_grade,
+        k_neighbors=neighbours,
+        random_state=SEED,
+    )
+
+
+def wines_per_grade(grades):
+    """Return how many wines each grade has after balancing: as many as the commonest.
+
+    A grade with too few wines to draw between (one or two) is left as it is.
+    """
+    values, counts = np.unique(grades, return_counts=True)
+    return {value: counts.max() for value, count in zip(values, counts, strict=True)
+            if count > NEIGHBOURS}  # fmt: skip
 
 
 def balance(wines):
-    """The wines and synthetic ones, so that every grade has as many as the commonest.
+    """Return the wines and synthetic ones, so that every grade has as many as the commonest.
 
-    Give it training wines only: a synthetic wine is a near-copy of the real ones around it.
+    Give it training wines only: a synthetic wine is a near-duplicate of real ones.
     Returns columns ``row_id`` (a real wine's own id, "smote-00001" for a synthetic one), the
     measurements (of synthetic wines at the raw files' decimals), ``type``, ``quality`` and the
-    flag ``synthetic``.
-    Raises ValueError when a grade has fewer wines than SMOTE needs (three).
+    flag ``synthetic``. A grade with one or two wines is left as it is.
     """
     scaler = StandardScaler().fit(wines[list(NAMES)])
     points = np.column_stack([scaler.transform(wines[list(NAMES)]), wines["type"].map(TYPES.index)])
@@ -51,6 +65,6 @@ def balance(wines):
     balanced["type"] = np.array(TYPES)[points[:, -1].astype(int)]
     balanced["quality"] = np.asarray(grades)
     balanced["synthetic"] = np.arange(len(balanced)) >= len(wines)
-    made = [f"smote-{i:05d}" for i in range(1, len(balanced) - len(wines) + 1)]
-    balanced.insert(0, "row_id", [*wines["wine_id"], *made])
+    synthetic_ids = [f"smote-{i:05d}" for i in range(1, len(balanced) - len(wines) + 1)]
+    balanced.insert(0, "row_id", [*wines["wine_id"], *synthetic_ids])
     return balanced

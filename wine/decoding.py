@@ -1,11 +1,12 @@
-"""From an expected grade to a grade, and to a probability for every grade.
+"""From a predicted score to a grade, and to a probability for every grade.
 
-Every model gives an expected grade, a number such as 5.7. Rounding it is a poor way to a
-grade: models shrink towards 6, so rounding hardly ever says 4 or 8. Cut points learned on
-out-of-fold predictions serve better, and a proportional-odds model over the expected grade
-gives the probabilities, and these a set of grades that holds the true one as often as asked. All
-are a handful of numbers and travel in ``spec.json``.
+Every model predicts a score, a number such as 5.7. Plain rounding is a poor way to a grade:
+models shrink towards 6, so it hardly ever gives 4 or 8. Cut points learned on out-of-fold
+predictions do better. A proportional-odds model over the score gives the probabilities, and the
+probabilities give prediction sets. All of it is a handful of numbers in ``spec.json``.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -14,6 +15,14 @@ from scipy.special import expit
 from wine.columns import GRADES
 from wine.metrics import as_grades, qwk_of
 
+
+class Odds(NamedTuple):
+    """A proportional-odds model: P(grade <= g) = 1 / (1 + exp(slope * score - threshold_g))."""
+
+    slope: float
+    thresholds: tuple[float, ...]
+
+
 PLAIN_CUTS = tuple(grade + 0.5 for grade in GRADES[:-1])  # plain rounding
 # what learn_cuts tries: every stretch around every centre (a stretch of 1 is plain rounding)
 STRETCHES, CENTRES = (
@@ -21,83 +30,85 @@ STRETCHES, CENTRES = (
 )
 
 
-def decode(expected, cuts=PLAIN_CUTS):
-    """Grades, int array of the shape of ``expected``, by six ascending cut points.
+def decode(scores, cuts=PLAIN_CUTS):
+    """Return grades, an int array of the shape of ``scores``, by six ascending cut points.
 
-    Raises ValueError when an expected grade is missing: it would otherwise sort above all cuts.
+    Raises ValueError when a predicted score is missing: it would otherwise sort above all cuts.
     """
-    if np.isnan(expected).any():
-        raise ValueError("an expected grade is missing (NaN)")
-    return np.searchsorted(cuts, expected, side="right") + GRADES[0]
+    if np.isnan(scores).any():
+        raise ValueError("a predicted score is missing (NaN)")
+    return np.searchsorted(cuts, scores, side="right") + GRADES[0]
 
 
-def learn_cuts(truth, expected, *, accuracy_loss=0.01):
-    """Six cut points that maximise QWK while accuracy loses at most ``accuracy_loss``.
+def learn_cuts(truth, scores, *, accuracy_loss=0.01):
+    """Return six cut points that maximise QWK while accuracy loses at most ``accuracy_loss``.
 
-    The cuts are those of rounding after a stretch: expected grades are pulled apart around a
-    centre, which undoes the shrinkage of the model. Two numbers to learn (six cuts,
-    each learned by itself, were tried: more to overfit, nothing gained). The loss is against plain rounding, on the wines
-    given, which must be predictions for wines the model did not see (out of fold).
+    The cuts are those of rounding after a stretch: predicted scores are pulled apart around a
+    centre, which undoes the shrinkage of the model. That is two numbers to learn; six cuts
+    learned one by one overfit more and gained nothing. The loss is against plain rounding on the
+    same wines, which must be unseen by the model (out of fold).
     ``accuracy_loss=1`` leaves accuracy free. Raises ValueError without wines or for a grade
     outside 3-9.
     """
-    truth, expected = as_grades(truth), np.asarray(expected, dtype=float)
+    truth, scores = as_grades(truth), np.asarray(scores, dtype=float)
     if truth.size == 0:
         raise ValueError("no wines to learn cut points from")
     tried = CENTRES[:, None] + (np.array(PLAIN_CUTS) - CENTRES[:, None]) / STRETCHES[:, None]
-    # below[c, k, g]: wines of true grade g with an expected grade under cut k of choice c
-    order = np.argsort(expected)
+    # below[c, k, g]: wines of true grade g with a predicted score under cut k of choice c
+    order = np.argsort(scores)
     grades = np.eye(len(GRADES))[truth[order] - GRADES[0]]
     cumulated = np.vstack([np.zeros(len(GRADES)), grades.cumsum(axis=0)])
     edges = np.pad(tried, ((0, 0), (1, 1)), constant_values=(-np.inf, np.inf))
-    below = cumulated[np.searchsorted(expected[order], edges)]
+    below = cumulated[np.searchsorted(scores[order], edges)]
     counts = np.diff(below, axis=1).swapaxes(1, 2)  # (choices, true grade, served grade)
     accuracy = np.trace(counts, axis1=1, axis2=2) / len(truth)
-    floor = (decode(expected) == truth).mean() - accuracy_loss
+    floor = (decode(scores) == truth).mean() - accuracy_loss
     allowed = accuracy >= floor
     best = np.where(allowed, qwk_of(counts), -1).argmax() if allowed.any() else 0
     return tuple(float(cut) for cut in tried[best].round(4))
 
 
-def learn_odds(truth, expected):
-    """Proportional-odds model of the grade given the expected grade (McCullagh 1980).
+def learn_odds(truth, scores):
+    """Return the Odds of the grades given the predicted scores (McCullagh 1980).
 
-    Returns ``{"slope": s, "thresholds": [t3, ..., t8]}`` with
-    P(grade <= g) = 1 / (1 + exp(s * expected - t_g)), by maximum likelihood with a weak ridge.
+    Fitted by maximum likelihood with a weak ridge penalty.
     """
     truth = np.asarray(truth) - GRADES[0]
-    expected = np.asarray(expected, dtype=float)
+    scores = np.asarray(scores, dtype=float)
     counts = np.bincount(truth, minlength=len(GRADES)) + 0.5
     share = counts.cumsum()[:-1] / counts.sum()
     slope = 2.0
-    start = np.log(share / (1 - share)) + slope * expected.mean()
+    start = np.log(share / (1 - share)) + slope * scores.mean()
 
     def unpack(theta):
         return np.exp(theta[0]), theta[1] + np.concatenate([[0], np.exp(theta[2:]).cumsum()])
 
     def loss(theta):
         slope, thresholds = unpack(theta)
-        p = _grade_probabilities(expected, slope, thresholds)
+        p = _grade_probabilities(scores, slope, thresholds)
         return -np.log(p[np.arange(len(truth)), truth] + 1e-12).mean() + 1e-6 * (theta**2).sum()
 
     theta = np.concatenate([[np.log(slope), start[0]], np.log(np.diff(start))])
     slope, thresholds = unpack(minimize(loss, theta, method="L-BFGS-B").x)
-    return {"slope": float(slope), "thresholds": [float(value) for value in thresholds]}
+    return Odds(float(slope), tuple(float(value) for value in thresholds))
 
 
-def probabilities(expected, odds):
-    """Probability of every grade 3-9, shape (n, 7), rows summing to 1; see learn_odds."""
-    expected = np.atleast_1d(np.asarray(expected, dtype=float))
-    return _grade_probabilities(expected, odds["slope"], np.asarray(odds["thresholds"]))
+def probabilities(scores, odds):
+    """Return the probability of every grade 3-9, shape (n, 7), rows summing to 1.
+
+    ``odds`` has the attributes of Odds.
+    """
+    scores = np.atleast_1d(np.asarray(scores, dtype=float))
+    return _grade_probabilities(scores, odds.slope, np.asarray(odds.thresholds))
 
 
 def probability_of(grades, chances):
-    """The probability of one grade a wine, shape (n,): ``grades`` (n,), ``chances`` (n, 7)."""
+    """Return each wine's probability of its grade, (n,), given ``grades`` (n,), ``chances`` (n, 7)."""
     return chances[np.arange(len(chances)), np.asarray(grades) - GRADES[0]]
 
 
 def prediction_sets(chances, level):
-    """The grades of each wine's prediction set, boolean array (n, 7), given ``chances`` (n, 7).
+    """Return the grades in each wine's prediction set, booleans (n, 7), given ``chances`` (n, 7).
 
     The most probable grades, down to the one with which their probability reaches ``level``.
     """
@@ -109,21 +120,19 @@ def prediction_sets(chances, level):
 
 
 def learn_set_level(truth, chances, coverage=0.8):
-    """The level at which ``prediction_sets`` holds the true grade for ``coverage`` of the wines.
+    """Return the level at which ``coverage`` of the prediction sets hold the true grade.
 
-    Of all wines, that is, not of those with the same set: a set of one grade holds it less often,
-    one of two grades more often. Grades come whole, so sets cut at 0.8 would hold more than 80 %:
-    the level is the quantile of the probability ranked above the true grade (split-conformal
-    adaptive sets, Romano et al. 2020). ``truth`` (n,), ``chances`` (n, 7) out of fold.
+    The promise is about all wines together: sets of one grade hold it less often, sets of two
+    grades more often. Grades come whole, so sets cut at 0.8 would hold more than 80 %: the level
+    is the quantile of the probability ranked above the true grade (split-conformal adaptive
+    sets, Romano et al. 2020). ``truth`` (n,), ``chances`` (n, 7) out of fold.
     """
     own = probability_of(truth, chances)
     above = np.where(chances > own[:, None], chances, 0).sum(axis=1)
     return float(np.quantile(above, coverage, method="higher")) + 1e-9
 
 
-def _grade_probabilities(expected, slope, thresholds):
-    at_most = expit(thresholds - slope * expected[:, None])
-    edges = np.concatenate(
-        [np.zeros((len(expected), 1)), at_most, np.ones((len(expected), 1))], axis=1
-    )
+def _grade_probabilities(scores, slope, thresholds):
+    at_most = expit(thresholds - slope * scores[:, None])
+    edges = np.concatenate([np.zeros((len(scores), 1)), at_most, np.ones((len(scores), 1))], axis=1)
     return np.diff(edges, axis=1)

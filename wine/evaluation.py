@@ -1,16 +1,13 @@
 """Protocol P1's cross-validation: every wine predicted by models that did not see it."""
 
 import io
-import tempfile
 import time
-from pathlib import Path
 
 import joblib
 import numpy as np
 import pandas as pd
 
-from wine import model
-from wine.columns import FEATURES, GRADES
+from wine.columns import GRADES
 from wine.decoding import (
     decode,
     learn_cuts,
@@ -20,41 +17,50 @@ from wine.decoding import (
     probabilities,
 )
 from wine.metrics import bootstrap, score
+from wine.model import encode, predict_in_batches, predict_scores
 from wine.split import FOLDS
 
 PROTOCOL = (
-    "P1: copies dropped, near-duplicates kept together, {repeats} x {folds}-fold stratified "
+    "P1: duplicates dropped, near-duplicates kept together, {repeats} x {folds}-fold stratified "
     "group cross-validation on {part}, pooled out-of-fold predictions, cut points for each fold "
     "learned from the other folds' predictions"
 )
+SINGLE_WINES = 30  # how many are predicted one by one to time one
 
 
 def fit_and_predict(estimator, wines, held_out):
     """Fit on the wines not held out and predict the others.
 
-    ``held_out`` is a boolean array (n,). Returns a dict: ``expected`` grades of the held-out
-    wines, ``fit_seconds``, ``predict_seconds`` and the fitted model's ``size_bytes`` as saved.
+    ``held_out`` is a boolean array (n,). Return a dict: predicted ``scores`` of the held-out
+    wines, ``fit_seconds``, the median ``wine_seconds`` to predict one wine alone, and the fitted
+    model's ``size_bytes`` as saved.
     """
+    x, y = encode(wines), wines["quality"].to_numpy()
     started = time.perf_counter()
-    fitted = estimator.fit(wines.loc[~held_out, list(FEATURES)], wines["quality"][~held_out])
-    fit = time.perf_counter()
-    expected = model.expected_grade(fitted, wines.loc[held_out, list(FEATURES)])
-    predicted = time.perf_counter()
+    fitted = estimator.fit(x[~held_out], y[~held_out])
+    fit_seconds = time.perf_counter() - started
     saved = io.BytesIO()
     joblib.dump(fitted, saved, compress=3)
     return {
-        "expected": expected,
-        "fit_seconds": fit - started,
-        "predict_seconds": predicted - fit,
+        "scores": predict_in_batches(fitted, x[held_out], threads=1),
+        "fit_seconds": fit_seconds,
+        "wine_seconds": float(np.median([_seconds(fitted, row) for row in x[:SINGLE_WINES]])),
         "size_bytes": saved.tell(),
     }
 
 
-def out_of_fold(make, wines, fold_numbers, *, jobs=2, daily=None):
-    """Out-of-fold expected grades, shape (repeats, n), of models fresh from ``make()``.
+def _seconds(model, row):
+    started = time.perf_counter()
+    predict_scores(model, row[None, :])
+    return time.perf_counter() - started
 
-    ``daily`` adds generated wines to the training folds (never to what is predicted): each only
-    where its source wine (``source_id``) is in the training fold too, for it is a near-copy.
+
+def out_of_fold(make, wines, fold_numbers, *, jobs=2, daily=None):
+    """Return out-of-fold scores, shape (repeats, n), of models fresh from ``make()``.
+
+    ``daily`` adds generated wines, with ``quality``, to the training folds (never to what is
+    predicted): each only where its source wine (``source_id``) is in the training fold, too,
+    for it is a near-duplicate.
     """
     places = [(r, f) for r in range(len(fold_numbers)) for f in range(FOLDS)]
 
@@ -62,48 +68,47 @@ def out_of_fold(make, wines, fold_numbers, *, jobs=2, daily=None):
         held_out = fold_numbers[repeat] == fold
         if daily is None:
             return joblib.delayed(fit_and_predict)(make(), wines, held_out)
-        sources = wines["wine_id"][~held_out]
-        added = daily[daily["source_id"].isin(sources)]
-        known = pd.concat([wines, added[[*FEATURES, "quality"]]], ignore_index=True)
+        added = daily[daily["source_id"].isin(wines["wine_id"][~held_out])]
+        known = pd.concat([wines, added], ignore_index=True)
         return joblib.delayed(fit_and_predict)(
             make(), known, np.append(held_out, np.zeros(len(added), dtype=bool))
         )
 
-    # threads, since a notebook that has started processes is killed at its end and tidies nothing up;
-    # what takes long in a fit needs no interpreter
+    # threads: a notebook that has started processes is killed at its end and cleans nothing up,
+    # and most of a fit needs no interpreter
     results = joblib.Parallel(jobs, prefer="threads")(task(*place) for place in places)
-    expected = np.empty(fold_numbers.shape)
+    scores = np.empty(fold_numbers.shape)
     for (r, f), result in zip(places, results, strict=True):
-        expected[r, fold_numbers[r] == f] = result["expected"]
-    return expected
+        scores[r, fold_numbers[r] == f] = result["scores"]
+    return scores
 
 
-def out_of_fold_grades(truth, expected, fold_numbers, *, accuracy_loss=0.01):
-    """Grades as served, int array (repeats, n), of expected grades (repeats, n).
+def out_of_fold_grades(truth, scores, fold_numbers, *, accuracy_loss=0.01):
+    """Return grades, ints (repeats, n), of out-of-fold scores (repeats, n).
 
     Each fold is decoded by cut points learned from the other folds' out-of-fold predictions.
     """
-    served = np.empty(expected.shape, dtype=np.int64)
+    grades = np.empty(scores.shape, dtype=np.int64)
     for repeat, held_out in _parts(fold_numbers):
-        cuts = learn_cuts(
-            truth[~held_out], expected[repeat, ~held_out], accuracy_loss=accuracy_loss
-        )
-        served[repeat, held_out] = decode(expected[repeat, held_out], cuts)
-    return served
+        cuts = learn_cuts(truth[~held_out], scores[repeat, ~held_out], accuracy_loss=accuracy_loss)
+        grades[repeat, held_out] = decode(scores[repeat, held_out], cuts)
+    return grades
 
 
-def out_of_fold_probabilities(truth, expected, fold_numbers):
-    """Probability of every grade, shape (repeats, n, 7): each fold by odds from the others."""
-    chances = np.empty((*expected.shape, len(GRADES)))
+def out_of_fold_probabilities(truth, scores, fold_numbers):
+    """Return probabilities, shape (repeats, n, 7): each fold by odds from the other folds."""
+    chances = np.empty((*scores.shape, len(GRADES)))
     for repeat, held_out in _parts(fold_numbers):
-        odds = learn_odds(truth[~held_out], expected[repeat, ~held_out])
-        chances[repeat, held_out] = probabilities(expected[repeat, held_out], odds)
+        odds = learn_odds(truth[~held_out], scores[repeat, ~held_out])
+        chances[repeat, held_out] = probabilities(scores[repeat, held_out], odds)
     return chances
 
 
 def out_of_fold_sets(truth, chances, fold_numbers, coverage=0.8):
-    """Which grades are in each wine's prediction set, boolean (repeats, n, 7), given their
-    probabilities ``chances`` of that shape: each fold by a level from the others."""
+    """Return the grades in each wine's prediction set, booleans (repeats, n, 7).
+
+    ``chances`` are probabilities of that shape; each fold gets a level from the other folds.
+    """
     inside = np.empty(chances.shape, dtype=bool)
     for repeat, held_out in _parts(fold_numbers):
         level = learn_set_level(truth[~held_out], chances[repeat, ~held_out], coverage)
@@ -111,71 +116,42 @@ def out_of_fold_sets(truth, chances, fold_numbers, coverage=0.8):
     return inside
 
 
-def evaluate(truth, expected, fold_numbers, *, repeats=200):
-    """All metrics of P1 as served, and the bootstrap behind their standard errors.
+def score_out_of_fold(truth, scores, fold_numbers, **options):
+    """Return all metrics of out-of-fold scores (repeats, n), decoded as ``out_of_fold_grades``."""
+    grades = out_of_fold_grades(truth, scores, fold_numbers, **options)
+    return score(np.tile(truth, len(scores)), grades.ravel(), scores.ravel())
+
+
+def evaluate(truth, scores, fold_numbers, *, repeats=200):
+    """Return all metrics of P1, and the bootstrap behind their standard errors.
 
     Returns ``(metrics, draws)``: a dict of floats, and a frame with one row a bootstrap repeat.
     Wines are resampled and no model is fitted again: the errors are those of judging these
-    fitted models by these wines.
-    Draws are the same wines for every call with the same ``truth``, so that the draws of two
-    models can be subtracted (paired bootstrap).
+    fitted models by these wines. Draws are the same wines for every call with the same
+    ``truth``, so that the draws of two models can be subtracted (paired bootstrap).
     """
-    served = out_of_fold_grades(truth, expected, fold_numbers)
-    metrics = score(np.tile(truth, len(expected)), served.ravel(), expected.ravel())
-    return metrics, bootstrap(truth, served, expected, repeats=repeats)
+    grades = out_of_fold_grades(truth, scores, fold_numbers)
+    metrics = score(np.tile(truth, len(scores)), grades.ravel(), scores.ravel())
+    return metrics, bootstrap(truth, grades, scores, repeats=repeats)
 
 
-def compare(truth, new, old, *, repeats=500):
-    """Is a model worse than another on the same out-of-fold wines? Paired bootstrap of QWK.
+def compare(truth, new, old, *, repeats=2000, seed=0):
+    """Compare two models on the same unseen wines: a paired bootstrap of their RMSE.
 
-    ``new`` and ``old`` are grades as served, shape (repeats, n). Returns ``difference`` (new
-    minus old), its 95 % interval ``low``-``high``, and ``worse``: all of the interval is below 0.
+    ``new`` and ``old`` are scores of shape (k, n). Returns ``difference`` (new minus old), its
+    95 % interval ``low`` to ``high``, and ``worse``: the whole interval is above 0.
     """
-
-    def qwk(served):
-        return score(np.tile(truth, len(served)), served.ravel())["qwk"]
-
-    draws = (
-        bootstrap(truth, new, new, repeats=repeats)["qwk"]
-        - bootstrap(truth, old, old, repeats=repeats)["qwk"]
-    )
-    low, high = draws.quantile([0.025, 0.975])
+    errors = [((scores - truth) ** 2).mean(axis=0) for scores in (new, old)]
+    drawn = np.random.default_rng(seed).integers(0, truth.size, (repeats, truth.size))
+    new_draws, old_draws = (np.sqrt(error[drawn].mean(axis=1)) for error in errors)
+    low, high = np.quantile(new_draws - old_draws, [0.025, 0.975])
+    new_rmse, old_rmse = (np.sqrt(error.mean()) for error in errors)
     return {
-        "difference": qwk(new) - qwk(old),
+        "difference": float(new_rmse - old_rmse),
         "low": float(low),
         "high": float(high),
-        "worse": bool(high < 0),
+        "worse": bool(low > 0),
     }
-
-
-def compare_with_served(project, out_of_fold, wines):
-    """``compare`` of new out-of-fold grades with those of the served version.
-
-    ``out_of_fold`` has ``wine_id`` and one column of grades as served per repeat, ``wines`` also
-    FEATURES and ``quality``; wines and repeats that only one of the two versions has are left
-    out, and a wine is the same one only with the same measurements and grade. None when no
-    version is served, or when it was judged by other wines.
-    """
-    try:
-        served = model.served(project)
-    except model.NothingServed:
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        files = model.download(served, folder)
-        model.checked(files)
-        before = pd.read_csv(Path(files) / "out_of_fold.csv")
-        its_wines = pd.read_csv(Path(files) / "wines.csv", float_precision="round_trip")
-    wine = ["wine_id", *FEATURES, "quality"]
-    both = wines[wine].merge(its_wines.reindex(columns=wine))
-    both = both.merge(out_of_fold, on="wine_id")
-    both = both.merge(before, on="wine_id", suffixes=("", "_before"))
-    if both.empty:
-        return None
-    repeats = [name for name in out_of_fold.columns[1:] if name in before.columns]
-    new = both[repeats].to_numpy().T
-    old = both[[f"{name}_before" for name in repeats]].to_numpy().T
-    compared = compare(both["quality"].to_numpy(), new, old)
-    return compared | {"version": served.version, "wines": len(both)}
 
 
 def _parts(fold_numbers):

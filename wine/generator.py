@@ -1,9 +1,9 @@
 """The daily wine: randomise, find the nearest real wine, skew a little.
 
-The day is the seed, so a date gives the same wine on every machine and however often it is
-asked. The label of a generated wine is the grade of its nearest real wine: nobody tasted it.
-Sources are wines of the training part only, so that generated wines can be trained on without
-a near-copy of a test wine among them.
+The day is the seed, so a date gives the same wine on every machine, every time. The reference
+grade of a generated wine is the grade of its nearest real wine: nobody tasted it. Sources are
+training wines only, so that generated wines can be trained on without a near-duplicate of a test
+wine among them.
 """
 
 import numpy as np
@@ -14,11 +14,11 @@ from wine.errors import BadInput
 
 RANDOMISE = 0.5  # standard deviations of noise around a drawn wine
 SKEW = 0.1  # standard deviations around the nearest real wine
-MOST_TRIES = 1000  # real wines take one or two; wines that are all alike would take forever
+MAX_TRIES = 1000  # real wines take one or two; wines that are all alike would take forever
 
 
 def generate(day, wines):
-    """The wine of ``day`` (a date), as a dict: one row of the feature group ``daily_wine``.
+    """Return the wine of ``day`` (a date) as a dict: one row of the feature group ``daily_wine``.
 
     ``wines`` are the real wines to start from, a frame as of ``dataset.read`` with ``wine_id``,
     in any order. The result stays within its colour's observed range, keeps the decimals of
@@ -42,7 +42,7 @@ def generate(day, wines):
     source = colour.iloc[nearest]
 
     low, high = real.min(axis=0), real.max(axis=0)
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         skewed = real[nearest] + SKEW * spread * random.normal(size=len(NAMES))
         bounded = np.clip(skewed, low, high)
         values = to_precision(pd.DataFrame([bounded], columns=list(NAMES))).to_numpy()[0]
@@ -56,6 +56,6 @@ def generate(day, wines):
         "day": pd.Timestamp(day),
         **dict(zip(NAMES, values.tolist(), strict=True)),
         "type": source["type"],
-        "quality": int(source["quality"]),
+        "reference_grade": int(source["quality"]),
         "source_id": source["wine_id"],
     }

@@ -1,9 +1,9 @@
 """The metrics of protocol P1 and how sure they are.
 
-All take the true grades, the grades as served and the expected grades, so that a classifier
-and a regressor are judged on the same footing. Quadratic weighted kappa (QWK) comes first: a
-model that always says 6 is right for 44 % of the wines and within one grade for 93 %, yet has
-a QWK of 0.
+All take the true grades, the predicted grades and the predicted scores behind them, so that a
+classifier and a regressor are judged in the same way. RMSE of the scores chooses between models;
+quadratic weighted kappa (QWK) of the grades is what a user gets. A model that always says 6 is
+right for 44 % of the wines and within one grade for 93 %, yet has a QWK of 0.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ HIGHER_IS_BETTER = {
 
 
 def confusion(truth, predicted):
-    """Counts, shape (7, 7): rows are true grades 3-9, columns predicted grades 3-9.
+    """Return counts, shape (7, 7): rows are true grades 3-9, columns predicted grades 3-9.
 
     Raises ValueError when a grade lies outside 3-9.
     """
@@ -37,7 +37,7 @@ def confusion(truth, predicted):
 
 
 def qwk_of(counts):
-    """Quadratic weighted kappa (Cohen 1968) of confusion counts, shape (..., 7, 7).
+    """Return the quadratic weighted kappa (Cohen 1968) of confusion counts, shape (..., 7, 7).
 
     0 where chance alone already agrees perfectly (one grade on both sides).
     """
@@ -50,28 +50,28 @@ def qwk_of(counts):
     return np.where(chance > 0, 1 - observed / np.where(chance > 0, chance, 1), 0.0)
 
 
-def score(truth, served, expected=None, *, present=None):
-    """All metrics of P1 as a dict of floats.
+def score(truth, grades, scores=None, *, present=None):
+    """Return all metrics of P1 as a dict of floats.
 
-    ``truth`` and ``served`` are integer grades, ``expected`` the expected grades behind the
-    served ones (default: the served grades). RMSE, MAE and R^2 judge the expected grades, the
-    rest the served ones. macro-F1 and balanced accuracy are means over the grades ``present``,
-    a boolean array (7,) (default: those in truth). Raises ValueError on empty input or grades
+    ``truth`` and ``grades`` are integer grades, ``scores`` the predicted scores behind
+    ``grades`` (default: the grades themselves). RMSE, MAE and R^2 judge the scores, the other
+    metrics the grades. macro-F1 and balanced accuracy are means over the grades ``present``, a
+    boolean array (7,) (default: those in ``truth``). Raises ValueError on empty input or grades
     outside 3-9.
     """
-    truth, served = as_grades(truth), as_grades(served)
+    truth, grades = as_grades(truth), as_grades(grades)
     if truth.size == 0:
         raise ValueError("no wines to score")
-    expected = served if expected is None else np.asarray(expected, dtype=float)
-    counts = confusion(truth, served)
-    hits, support, said = counts.diagonal(), counts.sum(1), counts.sum(0)
+    scores = grades if scores is None else np.asarray(scores, dtype=float)
+    counts = confusion(truth, grades)
+    hits, support, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
     present = support > 0 if present is None else present
-    error = expected - truth
+    error = scores - truth
     spread = ((truth - truth.mean()) ** 2).sum()
     return {
         **score_counts(counts),
         "rmse": float(np.sqrt((error**2).mean())),
-        "macro_f1": float((2 * hits / np.maximum(support + said, 1))[present].mean()),
+        "macro_f1": float((2 * hits / np.maximum(support + predicted, 1))[present].mean()),
         "balanced_accuracy": float((hits / np.maximum(support, 1))[present].mean()),
         "mae": float(abs(error).mean()),
         "r2": float(1 - (error**2).sum() / spread) if spread else 0.0,
@@ -79,7 +79,7 @@ def score(truth, served, expected=None, *, present=None):
 
 
 def score_counts(counts):
-    """The metrics that need counts (7, 7) alone: qwk, accuracy and within_one, as floats.
+    """Return qwk, accuracy and within_one, the metrics that need only counts (7, 7).
 
     Raises ValueError when nothing was counted.
     """
@@ -95,16 +95,16 @@ def score_counts(counts):
     }
 
 
-def bootstrap(truth, served, expected, *, repeats=500, seed=0):
-    """Metrics of resampled wines: a frame with one row a repeat and one column a metric.
+def bootstrap(truth, grades, scores, *, repeats=500, seed=0):
+    """Return metrics of resampled wines: a frame with one row a repeat and one column a metric.
 
-    ``served`` and ``expected`` may have shape (n,) or (k, n) for k repeats of cross-validation
+    ``grades`` and ``scores`` may have shape (n,) or (k, n) for k repeats of cross-validation
     of the same n wines: a wine is then drawn with all its predictions, so that repeats do not
     feign more wines than there are (Efron & Tibshirani 1993, chapter 13). macro-F1 and balanced
     accuracy keep to the grades of all wines: without that, a draw which lacks the only wine of
     grade 9 would be a mean over other grades, and look better for it.
     """
-    truth, served, expected = np.asarray(truth), np.atleast_2d(served), np.atleast_2d(expected)
+    truth, grades, scores = np.asarray(truth), np.atleast_2d(grades), np.atleast_2d(scores)
     present = confusion(truth, truth).diagonal() > 0
     generator = np.random.default_rng(seed)
     rows = []
@@ -112,17 +112,30 @@ def bootstrap(truth, served, expected, *, repeats=500, seed=0):
         drawn = generator.integers(0, truth.size, truth.size)
         rows.append(
             score(
-                np.tile(truth[drawn], len(served)),
-                served[:, drawn].ravel(),
-                expected[:, drawn].ravel(),
+                np.tile(truth[drawn], len(grades)),
+                grades[:, drawn].ravel(),
+                scores[:, drawn].ravel(),
                 present=present,
             )
         )
     return pd.DataFrame(rows)
 
 
+def bootstrap_qwk(truth, grades, *, repeats=500, seed=0):
+    """Return the QWK of grades (k, n), and that of resampled wines, shape (repeats,).
+
+    The draws are those of ``bootstrap`` with the same seed.
+    """
+    counts = np.stack([confusion([one] * len(grades), grades[:, i]) for i, one in enumerate(truth)])
+    generator = np.random.default_rng(seed)
+    draws = [
+        qwk_of(counts[generator.integers(0, len(truth), len(truth))].sum(0)) for _ in range(repeats)
+    ]
+    return float(qwk_of(counts.sum(0))), np.array(draws, dtype=float)
+
+
 def as_grades(values):
-    """Grades as an int array; ValueError when one is not a whole number in 3-9."""
+    """Return grades as an int array; ValueError when one is not a whole number in 3-9."""
     values = np.asarray(values)
     if values.size and not np.issubdtype(values.dtype, np.number):
         raise ValueError(f"grades must be numbers, not {values.dtype}")

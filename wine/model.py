@@ -1,161 +1,206 @@
-"""The folder a registered model consists of, and how it is used.
+"""The folder of a registered model: how it is written, checked, loaded and asked.
 
-``model.joblib`` (a fitted pipeline: raw columns in, expected grade out), ``spec.json`` (all that
-is needed to serve and explain it) and ``wines.csv`` (the real wines, to show neighbours and to
-measure drift against). The folder is the only contract between training and serving.
+``model.joblib`` holds a fitted regressor or classifier, ``spec.json`` all that is needed to
+serve and explain it, ``wines.csv`` the real wines it was fitted on, ``out_of_fold.csv`` the
+predictions it was judged by. The folder is the only contract between training and serving.
+Nothing here needs Hopsworks: the apps take this module along.
 """
 
 import hashlib
 import importlib
-import json
+import platform
+import re
 from pathlib import Path
 
 import joblib
 import numpy as np
+import pandas as pd
 
-from wine.columns import FEATURES
-from wine.connection import call, place
+from wine.columns import NAMES, TYPES
 from wine.decoding import decode, probabilities
 from wine.errors import WineError
+from wine.spec import parse
 
 NAME = "wine_quality"
-APPROVED = "approved"  # the metric that says which version is served; see served()
-FILES = ("model.joblib", "wines.csv", "out_of_fold.csv")  # compared with spec["sha256"] before use
+APPROVED = "approved"  # the metric that marks a version as fit to be served; see served()
+FILES = ("model.joblib", "wines.csv", "out_of_fold.csv")  # compared with spec.sha256 before use
 PICKLED = ("sklearn", "xgboost")  # the libraries whose objects model.joblib holds
+SPEC_DIGEST = re.compile(r"spec\.json sha256:([0-9a-f]{64})")  # in a version's description
+TOLERANCE = 1e-3  # in predicted scores and probabilities, between machines
 
 
 class NothingServed(WineError):
     """No version of the model was approved yet."""
 
 
-def expected_grade(model, wines):
-    """Expected grade of each wine, float array (n,): a regressor's number, or the mean of a
-    classifier's grades weighted by their probability. ``wines`` has the columns FEATURES."""
+def served(registry):
+    """Return the registered model that is served: the newest approved version.
+
+    ``registry`` is the client's model registry. Training approves a version, with its own
+    number as the metric ``approved``, unless it is worse than the one served before. Raises
+    NothingServed when no version is approved.
+    """
+    best = registry.get_best_model(NAME, APPROVED, "max")
+    # versions without the metric sort last, so one can come back even when none was approved
+    if best is None or APPROVED not in best.training_metrics:
+        raise NothingServed(f"no served model {NAME} in the registry: run train.ipynb first")
+    return best
+
+
+def encode(wines):
+    """Return the input of a model, floats of shape (n, 12), for a frame of wines.
+
+    The measurements in the order of ``NAMES``, then the place of the type in ``TYPES``. Raises
+    KeyError for a missing column and ValueError for a missing or unknown value.
+    """
+    kinds = wines["type"]
+    unknown = set(kinds) - set(TYPES)
+    if unknown:
+        raise ValueError(f"unknown type {unknown.pop()!r}: expected {' or '.join(TYPES)}")
+    values = wines[list(NAMES)].to_numpy(dtype=float)
+    if np.isnan(values).any():
+        raise ValueError("a measurement is missing (NaN)")
+    return np.column_stack([values, kinds.map(TYPES.index).to_numpy(dtype=float)])
+
+
+def predict_scores(model, x):
+    """Return the predicted score of each wine, floats (n,), for encoded wines ``x`` (n, 12).
+
+    A regressor's prediction, or the mean of a classifier's grades weighted by probability.
+    """
     if hasattr(model, "predict_proba"):
-        return model.predict_proba(wines) @ model.classes_
-    return np.asarray(model.predict(wines), dtype=float)
+        return model.predict_proba(x) @ model.classes_
+    return np.asarray(model.predict(x), dtype=float)
 
 
-def expected_in_batches(model, wines, *, rows=1024, threads=2):
-    """``expected_grade`` of any number of wines in bounded memory, on ``threads`` threads."""
-    if 0 < len(wines) <= rows:
-        return expected_grade(model, wines)  # threads would take longer than the model does
-    parts = [wines.iloc[start : start + rows] for start in range(0, len(wines), rows)]
-    done = joblib.Parallel(threads, prefer="threads", return_as="generator")(
-        joblib.delayed(expected_grade)(model, part) for part in parts
+def predict_in_batches(model, x, *, rows=1024, threads=2):
+    """Return ``predict_scores`` of any number of wines, in bounded memory."""
+    if 0 < len(x) <= rows:
+        return predict_scores(model, x)  # for a few wines, threads take longer than the model
+    parts = [x[start : start + rows] for start in range(0, len(x), rows)]
+    scores = joblib.Parallel(threads, prefer="threads", return_as="generator")(
+        joblib.delayed(predict_scores)(model, part) for part in parts
     )
-    return np.concatenate([np.empty(0), *done])
+    return np.concatenate([np.empty(0), *scores])
+
+
+def predict(model, spec, wines):
+    """Return grades (n,), predicted scores (n,) and probabilities (n, 7).
+
+    ``wines`` is a frame with the columns FEATURES, or an array as of ``encode``.
+    """
+    x = wines if isinstance(wines, np.ndarray) else encode(wines)
+    scores = predict_in_batches(model, x)
+    return decode(scores, spec.cuts), scores, probabilities(scores, spec.odds)
 
 
 def save(folder, model, spec, wines, out_of_fold):
-    """Write the model folder; ``spec`` gains the files' SHA-256.
+    """Write a model folder; return its Spec, which gains the digests of the other files.
 
-    ``out_of_fold`` has ``wine_id`` and one column of served grades per repeat.
+    ``out_of_fold`` has ``wine_id`` and, for each repeat, columns of predicted scores and grades.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     joblib.dump(model, folder / "model.joblib", compress=3)
     wines.to_csv(folder / "wines.csv", index=False)
     out_of_fold.to_csv(folder / "out_of_fold.csv", index=False)
-    spec = {**spec, "sha256": {file: _sha256(folder / file) for file in FILES}}
-    (folder / "spec.json").write_text(json.dumps(spec, indent=2) + "\n")
+    spec = spec.model_copy(update={"sha256": {file: _sha256(folder / file) for file in FILES}})
+    (folder / "spec.json").write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return spec
 
 
-def checked(folder):
-    """The spec of a model folder whose files are those that were registered.
+def describe(folder, text):
+    """Return a version's description: ``text`` and the digest of the folder's spec.json."""
+    return f"{text}; spec.json sha256:{_sha256(Path(folder) / 'spec.json')}"
 
-    Raises WineError, naming the file, when one is missing or its SHA-256 is another.
+
+def check(folder, description):
+    """Return the Spec of a model folder whose files are those that were registered.
+
+    ``description`` is the registered version's. Raises WineError, naming the file, when one is
+    missing or its SHA-256 differs, and naming the field when spec.json is not valid.
     """
     folder = Path(folder)
     for file in ("spec.json", *FILES):
         if not (folder / file).is_file():
-            raise WineError(f"the model's {file} is missing: run train.ipynb to register it again")
-    try:
-        spec = json.loads((folder / "spec.json").read_text())
-        expected = {file: spec["sha256"][file] for file in FILES}
-        spec["versions"] = {name: str(made) for name, made in spec["versions"].items()}
-    except (ValueError, KeyError, TypeError) as error:
-        raise WineError("the model's spec.json is damaged: run train.ipynb again") from error
+            raise WineError(f"the model's {file} is missing. {REGISTER}")
+    digest = SPEC_DIGEST.search(description or "")
+    if digest is None:
+        raise WineError(f"the registered model does not state the SHA-256 of spec.json. {REGISTER}")
+    _compare("spec.json", _sha256(folder / "spec.json"), digest[1])
+    spec = parse((folder / "spec.json").read_bytes())
     for file in FILES:
-        if _sha256(folder / file) != expected[file]:
-            raise WineError(
-                f"the model's {file} is not the one that was registered (its SHA-256 differs): "
-                "it was not loaded; run train.ipynb to register a new version"
-            )
+        _compare(file, _sha256(folder / file), spec.sha256.get(file))
     return spec
 
 
-def load(folder):
-    """The model and its spec. Checksums and versions are compared before anything is unpickled.
+def load(folder, description):
+    """Return the model and the Spec of a registered version's folder.
 
-    Raises WineError as ``checked`` does, and when the model was made with another minor version
-    of a library whose objects it holds.
+    Everything that can be checked is checked before ``model.joblib`` is unpickled; then the
+    model must give the stored answers for the stored examples. Raises WineError as ``check``
+    does, when the model was made with another minor version of a library whose objects it
+    holds, and when an answer differs.
     """
-    spec = checked(folder)
+    spec = check(folder, description)
     for name in PICKLED:
-        made = spec["versions"].get(name, "an unknown version")
+        made_with = spec.versions.get(name, "an unknown version")
         here = importlib.import_module(name).__version__
-        if made.split(".")[:2] != here.split(".")[:2]:  # pickles are promised to work in these only
+        if made_with.split(".")[:2] != here.split(".")[:2]:  # pickles work in these only
             raise WineError(
-                f"the model was made with {name} {made} and this is {here}: it was not loaded; "
-                "install the version it was made with, or run train.ipynb to register a new one"
+                f"the model was made with {name} {made_with} and this is {here}, so it was not "
+                "loaded. Install that version, or run train.ipynb to register a new one."
             )
-    return joblib.load(Path(folder) / "model.joblib"), spec
+    model = joblib.load(Path(folder) / "model.joblib")
+    check_answers(model, spec)
+    return model, spec
 
 
-def register(project, folder, *, metrics, wines, approved, description):
-    """Save a model folder to the registry; returns the registered model.
+def check_answers(model, spec):
+    """Raise WineError when the model does not give the answers stored with the examples."""
+    stored = np.array([example.predicted_score for example in spec.examples])
+    grades, chances = decode(stored, spec.cuts), probabilities(stored, spec.odds)
+    scores = predict_scores(model, encode(example_frame(spec)))
+    for example, grade, chance, score in zip(spec.examples, grades, chances, scores, strict=True):
+        for name, answer, expected in (
+            ("grade", grade, example.predicted_grade),
+            ("score", score, example.predicted_score),
+            ("probabilities", chance, example.probabilities),
+        ):
+            if np.abs(answer - np.asarray(expected)).max() > TOLERANCE:
+                raise WineError(
+                    f"the model's {name} for example {example.wine_id} is not the stored one "
+                    f"({np.round(answer, 3)} instead of {np.round(expected, 3)}), so the model "
+                    f"was not loaded. {REGISTER}"
+                )
 
-    ``metrics`` are floats by name. With ``approved`` the version becomes the served one.
-    """
-    from hsml.model_schema import ModelSchema
-    from hsml.schema import Schema
 
-    registry, datasets = call(project.get_model_registry), project.get_dataset_api()
-    schema = ModelSchema(Schema(wines[list(FEATURES)]), Schema(wines[["quality"]]))
+def example_frame(spec):
+    """Return the examples as a frame: wine_id, the measurements, type and quality."""
+    return pd.DataFrame(
+        [
+            {"wine_id": one.wine_id, **one.values, "type": one.type, "quality": one.quality}
+            for one in spec.examples
+        ]
+    )
 
-    def save():
-        version = max((entry.version for entry in registry.get_models(NAME)), default=0) + 1
-        # a save that was killed leaves its folder, and the client refuses to use that number again
-        while datasets.exists(f"Models/{NAME}/{version}"):
-            version += 1
-        registered = registry.sklearn.create_model(
-            name=NAME,
-            version=version,
-            metrics=metrics | ({APPROVED: float(version)} if approved else {}),
-            description=description,
-            input_example=wines[list(FEATURES)].head(1),
-            model_schema=schema,
+
+def versions():
+    """Return the versions of Python and of the libraries that a saved model depends on."""
+    return {"python": platform.python_version()} | {
+        name: importlib.import_module(name).__version__ for name in (*PICKLED, "numpy", "joblib")
+    }
+
+
+REGISTER = "Run train.ipynb to register a new version."
+
+
+def _compare(file, actual, expected):
+    if actual != expected:
+        raise WineError(
+            f"the model's {file} is not the one that was registered (its SHA-256 differs), so "
+            f"the model was not loaded. {REGISTER}"
         )
-        registered.save(str(folder))
-        return registered
-
-    return call(save)
-
-
-def served(project):
-    """The registered model that is served: the newest version that was approved.
-
-    ``train.ipynb`` approves a version, with its own number as the metric ``approved``, unless it
-    is shown to be worse than the one served before. Raises NothingServed when there is none.
-    """
-    registry = call(project.get_model_registry)
-    best = call(registry.get_best_model, NAME, APPROVED, "max")
-    # versions without the metric sort last, so one can come back even when none was approved
-    if best is None or APPROVED not in best.training_metrics:
-        raise NothingServed(f"no served model {NAME} in {place()}: run train.ipynb first")
-    return best
-
-
-def download(registered, folder):
-    """Download a registered model's files into ``folder`` and return their folder."""
-    return call(registered.download, local_path=str(folder))
-
-
-def predict(model, spec, wines):
-    """Grade (int), expected grade (float) and probabilities (n, 7) of each wine."""
-    expected = expected_in_batches(model, wines[list(FEATURES)])
-    return decode(expected, spec["cuts"]), expected, probabilities(expected, spec["odds"])
 
 
 def _sha256(path):

@@ -8,7 +8,6 @@ Each part is a process of its own, as it would be on another machine. What it pr
 reports/, the executed notebooks as HTML beside it.
 """
 
-import datetime
 import json
 import os
 import subprocess
@@ -17,15 +16,17 @@ import time
 
 import click
 
-from wine import dataset, features, model
+from wine import dataset, features, registry
 from wine.cli import run
 from wine.connection import connect
 from wine.errors import WineError
+from wine.groups import BALANCED, DAILY, PREDICTION, WINE
 from wine.paths import PROJECT, REPORTS, local_hopsworks
+from wine.spec import parse
 
 
 def notebook(name):
-    """The command that runs a notebook top to bottom and keeps it as HTML."""
+    """Return the command that runs a notebook top to bottom and keeps it as HTML."""
     return [
         *("-m", "jupyter", "nbconvert", "--execute", "--to", "html", name),
         *("--output-dir", str(REPORTS), "--KernelManager.transport=ipc"),
@@ -35,13 +36,12 @@ def notebook(name):
 @click.command(help=__doc__)
 @click.option("--full", is_flag=True, help="Search all candidates (about two minutes more).")
 def main(full):
-    """Run the stages; stop at the first that fails, with the end of what it said."""
-    dataset.read()  # wrong files and a wrong key are told at once, not by a stage's traceback
+    """Run the stages; stop at the first that fails, with the end of its output."""
+    dataset.read()  # wrong files and a wrong key are reported here, not by a stage's traceback
     project = connect()
     REPORTS.mkdir(exist_ok=True)
-    env = os.environ | {
-        "HOPSWORKS_LOCAL_ROOT": str(local_hopsworks())
-    }  # whatever folder is current
+    # the same data for every part, whatever folder is current
+    env = os.environ | {"HOPSWORKS_LOCAL_ROOT": str(local_hopsworks())}
     stages = {
         "initialize.ipynb": notebook("initialize.ipynb"),
         "model_finder.py": ["model_finder.py", *([] if full else ["--quick"])],
@@ -73,39 +73,50 @@ def main(full):
 
 
 def summarise(project):
-    """What the five parts left in Hopsworks, as plain JSON values."""
+    """Return what the five parts left in Hopsworks, as plain JSON values."""
     store = project.get_feature_store()
-    served = model.served(project)
-    spec = json.loads(features.download_text(project, f"{served.model_files_path}/spec.json"))
-    now = datetime.datetime.now(datetime.UTC).date()  # a day later than daily.py's, at midnight
-    yesterday = now - datetime.timedelta(days=1)
-    wine = features.read_from(store, features.DAILY, "day", yesterday).iloc[-1]
-    predicted = features.read_from(store, features.PREDICTION, "day", yesterday).iloc[-1]
+    served = registry.served(project)
+    spec = parse(features.download_text(project, f"{served.model_files_path}/spec.json"))
+    daily, predictions = (features.read(store, group) for group in (DAILY, PREDICTION))
     return {
         "rows": {
             "raw": len(dataset.read()),
-            "clean": len(features.read(store, features.WINE)),
-            "balanced": len(features.read(store, features.BALANCED)),
+            "clean": len(features.read(store, WINE)),
+            "balanced": len(features.read(store, BALANCED)),
+            "daily": len(daily),
         },
-        "model": {"name": spec["model"], "served_version": served.version},
-        "metrics": spec["metrics"],
-        "todays_wine": json.loads(wine.to_json(date_format="iso")),
-        "prediction": json.loads(predicted.to_json(date_format="iso")),
+        "model": {"name": spec.model, "served_version": served.version},
+        "metrics": spec.metrics.model_dump(),
+        "last_wine": json.loads(daily.iloc[-1].to_json(date_format="iso")),
+        "prediction": json.loads(predictions.iloc[-1].to_json(date_format="iso")),
     }
 
 
 def show(summary):
-    """The summary in a few lines."""
-    rows, cv, test = summary["rows"], summary["metrics"]["cv"], summary["metrics"]["test"]
-    wine, said = summary["todays_wine"], summary["prediction"]
-    print(
-        f"\nwines      {rows['raw']:,} raw, {rows['clean']:,} distinct, {rows['balanced']:,} balanced"
-        f"\nmodel      {summary['model']['name']}, version {summary['model']['served_version']} served"
-        f"\npromised   QWK {cv['qwk']:.3f}, accuracy {cv['accuracy']:.3f}, within one {cv['within_one']:.3f}"
-        f"\ntest part  QWK {test['qwk']:.3f}, accuracy {test['accuracy']:.3f}, within one {test['within_one']:.3f}"
-        f"\ntoday      {wine['wine_id']}, {wine['type']}, label {wine['quality']}: predicted {said['predicted']}"
-        f"\nreports    {REPORTS}/train.html and the other notebook, {summary['seconds']:.0f} s in all"
-        "\nnext       make apps"
+    """Print the summary in a few lines."""
+    rows, metrics = summary["rows"], summary["metrics"]
+    wine, prediction = summary["last_wine"], summary["prediction"]
+    lines = {
+        "wines": f"{rows['raw']:,} raw, {rows['clean']:,} distinct, {rows['balanced']:,} balanced",
+        "model": f"{summary['model']['name']}, version {summary['model']['served_version']} served",
+        "unseen wines": scores(metrics["cv"]),
+        "held-out test set": scores(metrics["test"]),
+        "wines from another part": scores(metrics["elsewhere"]),
+        f"daily wine {wine['wine_id']}": f"{wine['type']}, reference grade "
+        f"{wine['reference_grade']}, predicted {prediction['predicted_grade']}",
+        "reports": f"{REPORTS}/train.html and initialize.html, {summary['seconds']:.0f} s in all",
+        "next": "make apps",
+    }
+    print()
+    for name, text in lines.items():
+        print(f"{name:<24}{text}")
+
+
+def scores(metrics):
+    """Return the metrics that a person looks at first, as text."""
+    return (
+        f"accuracy {metrics['accuracy']:.3f}, within one grade {metrics['within_one']:.3f}, "
+        f"QWK {metrics['qwk']:.3f}, RMSE {metrics['rmse']:.3f}"
     )
 
 

@@ -20,9 +20,9 @@ def _figure(width, height, title):
 
 
 def confusion_matrix(counts, title="Confusion matrix", *, rows="true grade"):
-    """Counts (7, 7) as a matrix with fixed grades 3-9, shaded by the share of each row.
+    """Draw counts (7, 7) as a matrix with grades 3-9, shaded by the share of each row.
 
-    ``rows`` names what the rows are: a daily wine has a label, not a true grade.
+    ``rows`` names the rows: a daily wine has a reference grade, not a true one.
     """
     counts = np.asarray(counts)
     figure, axes = _figure(6, 5.2, title)
@@ -41,22 +41,25 @@ def confusion_matrix(counts, title="Confusion matrix", *, rows="true grade"):
     return figure
 
 
-def recent_wines(wines):
-    """The latest daily wines: label, expected grade and prediction by day.
+def recent_wines(predictions):
+    """Draw the latest daily wines: reference grade, predicted score and grade by day.
 
-    ``wines`` has columns day, type, quality, predicted, expected; at most 30 rows are drawn.
+    ``predictions`` are rows of ``wine_prediction``; at most 30 are drawn.
     """
-    wines = wines.sort_values("day").tail(30)
+    wines = predictions.sort_values("day").tail(30)
     figure, axes = _figure(8, 4, "The latest daily wines")
     days = [f"{day:%d %b}" for day in wines["day"]]
     for colour, shade in COLOURS.items():
         rows = np.flatnonzero(wines["type"] == colour)
         axes.scatter(
-            rows, wines["quality"].iloc[rows], s=150, facecolors="none", edgecolors=shade,
-            linewidths=2, label=f"label, {colour}",
+            rows, wines["reference_grade"].iloc[rows], s=150, facecolors="none", edgecolors=shade,
+            linewidths=2, label=f"reference grade, {colour}",
         )  # fmt: skip
-    axes.scatter(range(len(wines)), wines["predicted"], marker="x", s=50, c=INK, label="predicted")
-    axes.scatter(range(len(wines)), wines["expected"], marker="_", s=120, c=INK, label="expected")
+    for column, marker, size in (("predicted_grade", "x", 50), ("predicted_score", "_", 120)):
+        axes.scatter(
+            range(len(wines)), wines[column], marker=marker, s=size, c=INK,
+            label=column.replace("_", " "),
+        )  # fmt: skip
     axes.set_xticks(range(len(wines)), days, rotation=60, ha="right", fontsize=8)
     axes.set(ylabel="grade", yticks=GRADES, ylim=(2.5, 9.5))
     axes.grid(axis="y", alpha=0.3)
@@ -65,25 +68,45 @@ def recent_wines(wines):
 
 
 def leaderboard(rows, chosen):
-    """QWK as served with two standard errors, best first; the chosen model in colour.
+    """Draw RMSE with two standard errors, lowest on top; the chosen model in colour.
 
-    A model that always says one grade has a QWK of 0 and is left out: the others would be squeezed.
+    A model that always predicts one grade has a QWK of 0 and is left out: it would squeeze the
+    others together.
     """
-    rows = sorted((row for row in rows if row["qwk"]), key=lambda row: row["qwk"])
-    figure, axes = _figure(8, 0.32 * len(rows) + 1.2, "Quadratic weighted kappa, out of fold")
+    rows = sorted((row for row in rows if row["qwk"]), key=lambda row: -row["rmse"])
+    figure, axes = _figure(8, 0.32 * len(rows) + 1.2, "RMSE of the predicted score, out of fold")
     for place, row in enumerate(rows):
         axes.errorbar(
-            row["qwk"], place, xerr=2 * row["se"]["qwk"], fmt="o", capsize=3,
-            color=COLOURS["red"] if row["name"] == chosen else "#9a9a9a",
+            row["rmse"], place, xerr=2 * row["se"]["rmse"], fmt="o", capsize=3,
+            color=COLOURS["red"] if row["name"] == chosen else "#757575",
         )  # fmt: skip
-    axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
-    axes.set_xlabel("QWK as served, with two standard errors")
+    names = [row["name"] + ("" if row["within_budget"] else " (too slow or large)") for row in rows]
+    axes.set_yticks(range(len(rows)), names)
+    axes.set_xlabel("RMSE, with two standard errors")
     axes.grid(axis="x", alpha=0.3)
     return figure
 
 
+def scores_by_grade(truth, scores, cuts):
+    """Draw the predicted scores (n,) of the wines of each true grade, and the cut points."""
+    figure, axes = _figure(8, 4, "Predicted score by true grade, and the cut points\n")
+    axes.boxplot(
+        [scores[truth == grade] for grade in GRADES],
+        positions=GRADES,
+        widths=0.6,
+        orientation="horizontal",
+        flierprops={"markersize": 2},
+        medianprops={"color": COLOURS["red"]},
+    )
+    for cut, grade in zip(cuts, GRADES, strict=False):
+        axes.axvline(cut, color="#757575", linewidth=1)
+        axes.text(cut, 9.7, f"{grade} | {grade + 1}", ha="center", fontsize=8, color="#595959")
+    axes.set(xlabel="predicted score", ylabel="true grade")
+    return figure
+
+
 def calibration(truth, probabilities, bins=10):
-    """Stated against observed frequency of "this grade", for all grades pooled.
+    """Draw stated against observed frequency of "this grade", all grades pooled.
 
     ``truth`` (n,) grades, ``probabilities`` (n, 7).
     """
@@ -105,16 +128,16 @@ def calibration(truth, probabilities, bins=10):
     return figure
 
 
-def importance(names, drops, errors, title="What the model leans on"):
-    """Permutation importances as horizontal bars, greatest on top."""
+def importance(names, drops, errors, title="Which measurements the model uses"):
+    """Draw permutation importances as horizontal bars, greatest on top."""
     order = np.argsort(drops)
     figure, axes = _figure(7, 4.4, title)
     axes.barh(np.array(names)[order], np.asarray(drops)[order], xerr=np.asarray(errors)[order],
               color=COLOURS["red"], ecolor=INK, capsize=2)  # fmt: skip
-    axes.set_xlabel("RMSE of the expected grade added when the column is shuffled")
+    axes.set_xlabel("RMSE added when the column is shuffled")
     return figure
 
 
 def confusion_of(truth, predicted, title="Confusion matrix"):
-    """The confusion matrix of grades (n,) against grades (n,)."""
+    """Draw the confusion matrix of grades (n,) against grades (n,)."""
     return confusion_matrix(confusion(truth, predicted), title)

@@ -1,92 +1,243 @@
-"""``spec.json``: everything a program needs to serve and explain a registered model."""
+"""``spec.json``: everything a program needs to serve and explain a registered model.
 
-import platform
+One pydantic model describes it. Training builds it, and everyone who serves the model reads it
+back through the same checks, so that a damaged or edited file is refused by the name of the
+field that is wrong.
+"""
 
-import joblib
-import numpy
-import sklearn
-import xgboost
+import datetime
+import itertools
+from typing import Annotated
 
-from wine.columns import FEATURES, GRADES, MEASUREMENTS, TYPES
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from wine.columns import FEATURES, GRADES, MEASUREMENTS, NAMES, TYPES
+from wine.errors import WineError
+from wine.metrics import HIGHER_IS_BETTER
+
+EXAMPLE_KINDS = (
+    ("red", 4), ("red", 5), ("red", 7), ("white", 4), ("white", 6), ("white", 8),
+)  # fmt: skip
 
 
-def build(wines, *, model_name, cuts, odds, set_level, metrics, protocol, today):
-    """The spec as a dict of plain JSON values.
+def _ascending(values):
+    if any(low >= high for low, high in itertools.pairwise(values)):
+        raise ValueError("must be ascending")
+    return values
 
-    ``wines`` are the real wines the model was fitted on (for ranges, typical values and
-    examples); ``metrics`` maps "cv", "cv_se", "test", "test_interval", "daily" (agreement to
-    expect on daily wines) and "stream" (what training on a year of them changes) to dicts, and
-    "set_coverage" and "log_loss", both out of fold, to floats.
-    ``set_level`` is the level at which ``decoding.prediction_sets`` holds the truth for 80 %.
+
+def _interval(values):
+    if values[0] > values[1]:
+        raise ValueError("must not begin above its end")
+    return values
+
+
+def _all_metrics(scores):
+    if set(scores) != set(HIGHER_IS_BETTER):
+        raise ValueError(f"must have {', '.join(HIGHER_IS_BETTER)}")
+    return scores
+
+
+def _equal(expected):
+    def check(values):
+        if tuple(values) != expected:
+            raise ValueError(f"must be {', '.join(map(str, expected))}")
+        return values
+
+    return AfterValidator(check)
+
+
+# shown on the pages of the apps: one line of text, without markup
+Text = Annotated[str, StringConstraints(pattern=r"^[^<>\x00-\x1f]{1,500}$")]
+Unit = Annotated[str, StringConstraints(pattern=r"^[^<>\x00-\x1f]{0,20}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Steps = Annotated[  # one number for each step of the scale
+    tuple[FiniteFloat, ...],
+    Field(min_length=len(GRADES) - 1, max_length=len(GRADES) - 1),
+    AfterValidator(_ascending),
+]
+Interval = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_interval)]
+Scores = Annotated[dict[str, FiniteFloat], AfterValidator(_all_metrics)]
+Kind = Annotated[str, StringConstraints(pattern=f"^({'|'.join(TYPES)})$")]
+Grade = Annotated[int, Field(ge=GRADES[0], le=GRADES[-1])]
+
+
+class Strict(BaseModel):
+    """Base of all parts: immutable, nothing coerced, nothing unknown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Column(Strict):
+    """A measurement: its texts, what is possible, what was observed, and what is typical."""
+
+    name: Text
+    label: Text
+    unit: Unit
+    group: Text
+    description: Text
+    decimals: Annotated[int, Field(ge=0, le=6)]
+    possible: Interval
+    observed: Interval
+    typical: dict[Kind, FiniteFloat]
+
+    @model_validator(mode="after")
+    def _check_ranges(self):
+        if not self.possible[0] <= self.observed[0] <= self.observed[1] <= self.possible[1]:
+            raise ValueError(f"observed range of {self.name} must lie within the possible one")
+        for kind, value in self.typical.items():
+            if not self.possible[0] <= value <= self.possible[1]:
+                raise ValueError(f"typical {self.name} of {kind} must be possible")
+        return self
+
+
+class Odds(Strict):
+    """The proportional-odds model behind the probabilities; see ``decoding.learn_odds``."""
+
+    slope: Annotated[FiniteFloat, Field(gt=0)]
+    thresholds: Steps
+
+
+class Comparison(Strict):
+    """A paired comparison of two models on ``wines`` unseen wines.
+
+    ``difference`` in RMSE (new minus old) with its 95 % interval; ``worse``: the interval is
+    above 0. ``version`` is the registered version compared with, if it is one.
     """
-    return {
-        "model": model_name,
-        "fitted": today.isoformat(),
-        "wines": len(wines),
-        "features": list(FEATURES),
-        "columns": [
-            {
-                "name": column.name,
-                "label": column.label,
-                "unit": column.unit,
-                "group": column.group,
-                "description": column.description,
-                "decimals": column.decimals,
-                "possible": [column.low, column.high],
-                "observed": [float(wines[column.name].min()), float(wines[column.name].max())],
-                "typical": {
-                    kind: round(float(rows[column.name].median()), column.decimals)
-                    for kind, rows in wines.groupby("type")
-                },
-            }
-            for column in MEASUREMENTS
-        ],
-        "types": list(TYPES),
-        "grades": list(GRADES),
-        "cuts": list(cuts),
-        "odds": odds,
-        "set_level": set_level,
-        "protocol": protocol,
-        "metrics": metrics,
-        "examples": examples(wines),
-        "label": (
-            "A real wine's grade is the median of at least three tasters. A daily wine was never "
-            "tasted: its label is the grade of the real wine nearest to it."
-        ),
-        "versions": {
-            "python": platform.python_version(),
-            **{module.__name__: module.__version__ for module in (sklearn, xgboost, numpy, joblib)},
-        },
-    }
+
+    version: int | None = None
+    wines: PositiveInt
+    difference: FiniteFloat
+    low: FiniteFloat
+    high: FiniteFloat
+    worse: bool
 
 
-def examples(wines):
-    """A few real wines that span the grades: the most typical one of each colour and grade.
+class Metrics(Strict):
+    """What was measured of the model; ``Scores`` holds every metric of ``metrics.score``.
+
+    ``cv``: out of fold on the training wines, ``cv_se`` its standard errors. ``test``: the
+    held-out test set, ``test_interval`` its 95 % intervals. ``elsewhere``: wines from another
+    part of the raw files. ``daily``: agreement to expect on daily wines. ``stream``: what
+    training on a year of daily wines changes. ``set_coverage`` and ``log_loss``: out of fold.
+    """
+
+    cv: Scores
+    cv_se: Scores
+    test: Scores
+    test_interval: dict[str, Interval]
+    elsewhere: Scores
+    daily: Scores
+    stream: Comparison
+    set_coverage: Probability
+    log_loss: FiniteFloat
+
+
+class Example(Strict):
+    """A real wine that the model was trained on, and the model's answer for it."""
+
+    wine_id: Text
+    type: Kind
+    quality: Grade
+    values: dict[str, FiniteFloat]
+    predicted_score: FiniteFloat
+    predicted_grade: Grade
+    probabilities: Annotated[
+        tuple[Probability, ...], Field(min_length=len(GRADES), max_length=len(GRADES))
+    ]
+
+    @model_validator(mode="after")
+    def _check_values(self):
+        if tuple(self.values) != NAMES:
+            raise ValueError(f"values of {self.wine_id} must be {', '.join(NAMES)}")
+        return self
+
+
+class Spec(Strict):
+    """The whole file. ``sha256`` holds the digest of each other file of the model's folder."""
+
+    model: Text
+    fitted: datetime.date
+    wines: PositiveInt
+    features: Annotated[tuple[str, ...], _equal(FEATURES)]
+    columns: tuple[Column, ...]
+    types: Annotated[tuple[str, ...], _equal(TYPES)]
+    grades: Annotated[tuple[int, ...], _equal(GRADES)]
+    cuts: Steps
+    odds: Odds
+    set_level: Annotated[float, Field(gt=0, le=1)]
+    protocol: Text
+    metrics: Metrics
+    examples: Annotated[tuple[Example, ...], Field(min_length=1)]
+    versions: dict[str, Text]
+    sha256: dict[str, Sha256] = {}
+
+    @model_validator(mode="after")
+    def _check_columns(self):
+        if tuple(column.name for column in self.columns) != NAMES:
+            raise ValueError(f"columns must be {', '.join(NAMES)}")
+        for column in self.columns:
+            if set(column.typical) != set(TYPES):
+                raise ValueError(f"typical {column.name} must be given for {', '.join(TYPES)}")
+        return self
+
+
+def parse(text):
+    """Return the Spec of a file's text (str or bytes); WineError names the field at fault."""
+    try:
+        return Spec.model_validate_json(text)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, fault["loc"])) or "file"
+        message = fault["msg"].removeprefix("Value error, ")
+        raise WineError(
+            f"the model's spec.json is not valid ({where}: {message}), so the model was not "
+            "loaded. Run train.ipynb to register a new version."
+        ) from error
+
+
+def describe(wines):
+    """Return the Column of each measurement, with ranges and typical values of ``wines``."""
+    return tuple(
+        Column(
+            name=column.name,
+            label=column.label,
+            unit=column.unit,
+            group=column.group,
+            description=column.description,
+            decimals=column.decimals,
+            possible=(column.low, column.high),
+            observed=(float(wines[column.name].min()), float(wines[column.name].max())),
+            typical={
+                kind: round(float(rows[column.name].median()), column.decimals)
+                for kind, rows in wines.groupby("type")
+            },
+        )
+        for column in MEASUREMENTS
+    )
+
+
+def typical_wines(wines):
+    """Return a few real wines that span the grades: the most typical of each colour and grade.
 
     Typical is nearest to the median of its colour and grade, in units of the colour's spread.
     """
-    chosen = []
-    names = [column.name for column in MEASUREMENTS]
-    for kind, grade in (
-        ("red", 4),
-        ("red", 5),
-        ("red", 7),
-        ("white", 4),
-        ("white", 6),
-        ("white", 8),
-    ):
+    names, chosen = list(NAMES), []
+    for kind, grade in EXAMPLE_KINDS:
         colour = wines[wines["type"] == kind]
         rows = colour[colour["quality"] == grade]
-        if rows.empty:
-            continue
-        away = ((rows[names] - rows[names].median()) / colour[names].std()).pow(2).sum(axis=1)
-        wine = rows.loc[away.idxmin()]
-        chosen.append(
-            {
-                "wine_id": wine["wine_id"],
-                **{name: float(wine[name]) for name in names},
-                "type": kind,
-                "quality": int(grade),
-            }
-        )
-    return chosen
+        if not rows.empty:
+            away = ((rows[names] - rows[names].median()) / colour[names].std()).pow(2).sum(axis=1)
+            chosen.append(away.idxmin())
+    return wines.loc[chosen]

@@ -1,4 +1,4 @@
-"""Protocol P1: one locked test part and repeated cross-validation, both by near-duplicate group."""
+"""Protocol P1: one held-out test set and repeated cross-validation, both by near-duplicate group."""
 
 import warnings
 
@@ -6,31 +6,46 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 FOLDS, REPEATS, SEED = 5, 2, 2009
-TEST_SHARE = 5  # one part in five is the test part
+TEST_PARTS = 5  # one part in five is the test set
 
 
-def locked_part(wines):
-    """Boolean array, shape (n,): the fifth of the wines that selection never sees.
+def test_set(wines):
+    """Return which wines selection never sees, booleans (n,): a fifth of them.
 
     Stratified by grade; a group (``group_id``) lies wholly inside or outside.
     """
-    return group_folds(wines, TEST_SHARE, SEED) == 0
+    return group_folds(wines, TEST_PARTS, SEED) == 0
 
 
 def folds(wines, *, repeats=REPEATS):
-    """Fold number of every wine in every repeat: int array of shape (repeats, n), 0-4.
+    """Return the fold of every wine in every repeat, ints 0-4 of shape (repeats, n).
 
     StratifiedGroupKFold by grade and ``group_id``; a new shuffle in every repeat.
     """
     return np.stack([group_folds(wines, FOLDS, SEED + 1 + i) for i in range(repeats)])
 
 
+def contiguous_folds(wines):
+    """Return folds of neighbouring rows of the raw files, ints 0-4 of shape (1, n).
+
+    Each type's wines are cut into fifths in the order of ``wine_id``, which is that of the raw
+    file; a near-duplicate group goes where its first wine is. Neighbouring rows are more alike
+    than chance would have it, perhaps by producer or season, so these folds show what happens
+    for wines from elsewhere.
+    """
+    ordered = wines.sort_values("wine_id")
+    places = ordered.groupby("type").cumcount()
+    fifths = places * FOLDS // ordered.groupby("type")["type"].transform("size")
+    fifths = fifths.groupby(ordered["group_id"]).transform("first")
+    return fifths[wines.index].to_numpy(dtype=np.int8)[None, :]
+
+
 def group_folds(wines, parts, seed):
-    """Which of ``parts`` stratified group folds holds each wine: int array (n,), from 0."""
+    """Return which of ``parts`` stratified group folds holds each wine, ints (n,) from 0."""
     splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
     numbers = np.empty(len(wines), dtype=np.int8)
     with warnings.catch_warnings():
-        # grade 9 has fewer wines than there are folds, so some folds have none: as it must be
+        # grade 9 has fewer wines than there are folds, so some folds have none
         warnings.filterwarnings("ignore", message="The least populated class")
         for number, (_, held_out) in enumerate(
             splitter.split(wines, wines["quality"], wines["group_id"])

@@ -1,4 +1,4 @@
-"""What a run has to say on its page: GitHub shows the Markdown written to $GITHUB_STEP_SUMMARY.
+"""The summary page of a workflow run: GitHub shows the Markdown in $GITHUB_STEP_SUMMARY.
 
 Anywhere else the variable is not set, and nothing is written.
 """
@@ -10,12 +10,12 @@ from wine.errors import BadInput
 
 
 def check():
-    """Raises BadInput, before anything is done, when there is a page but it cannot be written."""
+    """Raise BadInput when there is a page but it cannot be written."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     try:
         add()
     except OSError as error:
-        del os.environ["GITHUB_STEP_SUMMARY"]  # or telling of it would fail as well
+        del os.environ["GITHUB_STEP_SUMMARY"]  # or reporting the error would fail as well
         raise BadInput(
             f"GITHUB_STEP_SUMMARY is {path!r}: {error.strerror}; give a file that can be written"
         ) from error
@@ -30,15 +30,18 @@ def add(*paragraphs):
 
 
 def add_error(message):
-    """An error's line on the page of the run, and as an annotation at its top."""
+    """Add an error to the page of the run, and as an annotation at its top."""
     if os.environ.get("GITHUB_STEP_SUMMARY"):
         add(f"**Error:** {_one_line(message)}")
         print(f"::error::{_one_line(message).replace('%', '%25')}", flush=True)
 
 
 def wine_table(wine):
-    """One daily wine: a row for each measurement."""
-    rows = [["Type", wine.type], ["Label", f"{wine.quality}, the grade of {wine.source_id}"]]
+    """Return one daily wine as a table: a row for each measurement."""
+    rows = [
+        ["Type", wine.type],
+        ["Reference grade", f"{wine.reference_grade}, the grade of {wine.source_id}"],
+    ]
     for column in MEASUREMENTS:
         value = f"{getattr(wine, column.name):.{column.decimals}f} {column.unit}"
         rows.append([column.label, value.strip()])
@@ -46,23 +49,32 @@ def wine_table(wine):
 
 
 def prediction_table(predictions):
-    """What the model said of each daily wine, a row for each."""
-    return table(
-        ["Wine of", "Type", "Predicted", "Expected", "Label", "Model version"],
-        predictions[["wine_id", "type", "predicted", "expected", "quality", "model_version"]]
-        .round(2)
-        .values.tolist(),
-    )
+    """Return predictions as a table, a row for each daily wine."""
+    columns = {
+        "wine_id": "Wine of",
+        "type": "Type",
+        "predicted_grade": "Predicted grade",
+        "predicted_score": "Predicted score",
+        "reference_grade": "Reference grade",
+        "model_version": "Model version",
+    }
+    return table(columns.values(), predictions[list(columns)].round(2).values.tolist())
 
 
 def confusion_table(counts):
-    """The confusion counts (7, 7): a row for each label, a column for each predicted grade."""
+    """Return confusion counts (7, 7) as a table: rows are reference, columns predicted grades."""
     rows = [[f"**{grade}**", *row] for grade, row in zip(GRADES, counts.tolist(), strict=True)]
-    return table(["Label / predicted", *GRADES], rows)
+    return table(["Reference / predicted", *GRADES], rows)
+
+
+def count(number, noun):
+    """Return a number and its noun: "1 daily wine", "2,000 daily wines"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def table(headers, rows):
-    """A Markdown table."""
+    """Return a Markdown table."""
+    headers = list(headers)
     lines = [headers, ["---"] * len(headers), *rows]
     return "\n".join("| " + " | ".join(map(_one_line, line)) + " |" for line in lines)
 

@@ -1,0 +1,392 @@
+"""Part 3 as code: evaluate the chosen model, fit it on all wines, compare it and register it.
+
+train.ipynb calls these functions and shows their results. Without a notebook:
+
+\b
+  python -m wine.train                   train and register, as train.ipynb does
+  python -m wine.train --include-daily   train on the daily wines, too
+  python -m wine.train --dry-run         evaluate, register nothing
+"""
+
+import datetime
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+from sklearn.metrics import log_loss
+
+from wine import evaluation, features, model, plots, registry
+from wine.candidates import Candidate, from_result, without_sampler
+from wine.cli import run as run_command
+from wine.columns import FEATURES, GRADES, NAMES
+from wine.connection import connect, place
+from wine.decoding import Odds, decode, learn_cuts, learn_odds, learn_set_level, probabilities
+from wine.errors import WineError
+from wine.generator import generate
+from wine.groups import DAILY
+from wine.metrics import HIGHER_IS_BETTER, bootstrap, score
+from wine.prepare import training_part
+from wine.spec import Comparison, Example, Metrics, Spec, describe, typical_wines
+from wine.split import FOLDS, contiguous_folds, folds
+
+BEST = "Resources/model_finder/best.json"
+STREAM_START = datetime.date(1990, 1, 1)  # days that daily.py never makes
+
+
+@dataclass(frozen=True)
+class Data:
+    """What training starts from: the chosen candidate, its leaderboard row, and the wines.
+
+    ``daily`` are generated wines to train on, with ``quality``; None without them.
+    """
+
+    candidate: Candidate
+    chosen: dict[str, Any]
+    wines: pd.DataFrame
+    train: pd.DataFrame
+    test: pd.DataFrame
+    daily: pd.DataFrame | None
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Out-of-fold results on the n training wines, k repeats.
+
+    ``scores`` (k, n), ``grades`` (k, n), ``chances`` (k, n, 7), ``sets`` (k, n, 7);
+    ``metrics`` and their standard ``errors`` by name; ``cuts``, ``odds`` and ``set_level``
+    learned from all of it; ``coverage`` of the sets and ``log_loss`` of the probabilities.
+    """
+
+    truth: np.ndarray
+    fold_numbers: np.ndarray
+    scores: np.ndarray
+    grades: np.ndarray
+    chances: np.ndarray
+    sets: np.ndarray
+    metrics: dict[str, float]
+    errors: dict[str, float]
+    cuts: tuple[float, ...]
+    odds: Odds
+    set_level: float
+    coverage: float
+    log_loss: float
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The held-out test set: the model fitted on the training wines and its answers.
+
+    ``grades`` and ``scores`` (n,); ``metrics`` by name and their 95 % ``interval``.
+    """
+
+    model: Any
+    truth: np.ndarray
+    grades: np.ndarray
+    scores: np.ndarray
+    metrics: dict[str, float]
+    interval: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything that was measured, the model fitted on all wines, and its Spec."""
+
+    data: Data
+    cv: CrossValidation
+    held_out: HeldOut
+    model: Any
+    spec: Spec
+
+
+def load(project, *, include_daily=False):
+    """Read the wines and the model finder's choice from Hopsworks; return Data.
+
+    Raises WineError when a part must run first, or there are too many wines for the candidate.
+    """
+    store = project.get_feature_store()
+    chosen = read_choice(project)
+    candidate, wines = from_result(chosen), features.read_wines(store)
+    daily = None
+    if include_daily:
+        daily = features.read(store, DAILY).rename(columns={"reference_grade": "quality"})
+    known = len(wines) + (0 if daily is None else len(daily))
+    if known > candidate.max_wines:
+        raise WineError(
+            f"{known:,} wines are too many for {candidate.name}: run model_finder.py again, or "
+            "train without the daily wines"
+        )
+    test = wines[wines["split"] == "test"].reset_index(drop=True)
+    return Data(candidate, chosen, wines, training_part(wines), test, daily)
+
+
+def read_choice(project):
+    """Return the leaderboard row that model_finder.py chose, as a dict.
+
+    Raises WineError when it is missing or damaged.
+    """
+    text = features.download_text(project, BEST)
+    if text is None:
+        raise WineError(f"no {BEST} in {place()}: run model_finder.py first")
+    try:
+        chosen = json.loads(text)
+        chosen["name"], chosen["members"], chosen["rmse"] + 0, chosen["finished"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise WineError(f"{BEST} in {place()} is damaged: run model_finder.py again") from error
+    return chosen
+
+
+def leaderboard(project):
+    """Return what model_finder.py measured, lowest RMSE first, as a frame by model name."""
+    text = features.download_text(project, "Resources/model_finder/leaderboard.json")
+    if text is None:
+        raise WineError(f"no leaderboard in {place()}: run model_finder.py first")
+    columns = ["rmse", "qwk", "qwk_free", "accuracy", "within_one", "within_budget"]
+    return pd.DataFrame(json.loads(text)["rows"]).set_index("name")[columns]
+
+
+def run(data):
+    """Evaluate the candidate and fit it on all wines; return a Training."""
+    cv = cross_validate(data)
+    held_out = test_once(data, cv.cuts)
+    fitted = fit(data.candidate, data.wines, data.daily)
+    year = year_of_daily_wines(data.train)
+    metrics = Metrics(
+        cv=cv.metrics,
+        cv_se=cv.errors,
+        test=held_out.metrics,
+        test_interval=held_out.interval,
+        elsewhere=elsewhere(data),
+        daily=daily_agreement(fitted, cv.cuts, year),
+        stream=effect_of_stream(data, cv, year),
+        set_coverage=cv.coverage,
+        log_loss=cv.log_loss,
+    )
+    return Training(data, cv, held_out, fitted, build_spec(data, cv, fitted, metrics))
+
+
+def cross_validate(data):
+    """Predict every training wine by models that saw neither it nor a near-duplicate."""
+    truth, fold_numbers = data.train["quality"].to_numpy(), folds(data.train)
+    scores = evaluation.out_of_fold(data.candidate.make, data.train, fold_numbers, daily=data.daily)
+    metrics, draws = evaluation.evaluate(truth, scores, fold_numbers)
+    chances = evaluation.out_of_fold_probabilities(truth, scores, fold_numbers)
+    sets = evaluation.out_of_fold_sets(truth, chances, fold_numbers)
+    repeated, stacked = np.tile(truth, len(scores)), chances.reshape(-1, len(GRADES))
+    return CrossValidation(
+        truth=truth,
+        fold_numbers=fold_numbers,
+        scores=scores,
+        grades=evaluation.out_of_fold_grades(truth, scores, fold_numbers),
+        chances=chances,
+        sets=sets,
+        metrics=metrics,
+        errors=draws.std().to_dict(),
+        cuts=learn_cuts(repeated, scores.ravel()),
+        odds=learn_odds(repeated, scores.ravel()),
+        set_level=learn_set_level(repeated, stacked),
+        coverage=float(sets[:, np.arange(len(truth)), truth - GRADES[0]].mean()),
+        log_loss=float(log_loss(repeated, stacked, labels=GRADES)),
+    )
+
+
+def fit(candidate, wines, daily=None):
+    """Return the candidate fitted on wines and daily wines, without its SMOTE step."""
+    known = wines if daily is None else pd.concat([wines, daily], ignore_index=True)
+    fitted = candidate.make().fit(model.encode(known), known["quality"].to_numpy())
+    return without_sampler(fitted)
+
+
+def test_once(data, cuts):
+    """Fit on the training wines and predict the held-out test set; return HeldOut.
+
+    The interval is a bootstrap over test wines.
+    """
+    fitted = fit(data.candidate, data.train, data.daily)
+    truth = data.test["quality"].to_numpy()
+    scores = model.predict_in_batches(fitted, model.encode(data.test))
+    grades = decode(scores, cuts)
+    draws = bootstrap(truth, grades, scores).quantile([0.025, 0.975])
+    interval = {name: tuple(draws[name]) for name in HIGHER_IS_BETTER}
+    return HeldOut(fitted, truth, grades, scores, score(truth, grades, scores), interval)
+
+
+def elsewhere(data):
+    """Return metrics on wines from another part of the raw files; see ``contiguous_folds``."""
+    truth, fold_numbers = data.train["quality"].to_numpy(), contiguous_folds(data.train)
+    scores = evaluation.out_of_fold(data.candidate.make, data.train, fold_numbers)
+    return evaluation.score_out_of_fold(truth, scores, fold_numbers)
+
+
+def year_of_daily_wines(train):
+    """Return 365 generated wines, as daily.py would make them, on days that it never makes."""
+    days = [STREAM_START + datetime.timedelta(days=day) for day in range(365)]
+    year = pd.DataFrame([generate(day, train) for day in days])
+    return year.rename(columns={"reference_grade": "quality"})
+
+
+def daily_agreement(fitted, cuts, year):
+    """Return metrics on generated wines against their reference grades.
+
+    The model has seen the wines that they were made from, so this is not its accuracy.
+    """
+    scores = model.predict_in_batches(fitted, model.encode(year))
+    return score(year["quality"], decode(scores, cuts), scores)
+
+
+def effect_of_stream(data, cv, year):
+    """Return a Comparison: what a year of daily wines in the training folds changes."""
+    once = cv.fold_numbers[:1]
+    scores = cv.scores[:1]
+    if data.daily is not None:
+        scores = evaluation.out_of_fold(data.candidate.make, data.train, once)
+    with_year = evaluation.out_of_fold(data.candidate.make, data.train, once, daily=year)
+    return Comparison(wines=len(cv.truth), **evaluation.compare(cv.truth, with_year, scores))
+
+
+def build_spec(data, cv, fitted, metrics):
+    """Return the Spec of a model fitted on ``data.wines``."""
+    return Spec(
+        model=data.candidate.name,
+        fitted=datetime.datetime.now(datetime.UTC).date(),
+        wines=len(data.wines),
+        features=FEATURES,
+        columns=describe(data.wines),
+        types=tuple(sorted(data.wines["type"].unique())),
+        grades=GRADES,
+        cuts=cv.cuts,
+        odds=cv.odds._asdict(),
+        set_level=cv.set_level,
+        protocol=evaluation.PROTOCOL.format(
+            repeats=len(cv.fold_numbers), folds=FOLDS, part=f"{len(data.train):,} training wines"
+        ),
+        metrics=metrics,
+        examples=examples(data.wines, fitted, cv),
+        versions=model.versions(),
+    )
+
+
+def examples(wines, fitted, cv):
+    """Return typical wines with the model's answers, as Examples."""
+    rows = typical_wines(wines)
+    scores = model.predict_scores(fitted, model.encode(rows))
+    grades, chances = decode(scores, cv.cuts), probabilities(scores, cv.odds)
+    return tuple(
+        Example(
+            wine_id=wine.wine_id,
+            type=wine.type,
+            quality=int(wine.quality),
+            values={name: float(getattr(wine, name)) for name in NAMES},
+            predicted_score=float(one_score),
+            predicted_grade=int(grade),
+            probabilities=tuple(chance.tolist()),
+        )
+        for wine, one_score, grade, chance in zip(
+            rows.itertuples(), scores, grades, chances, strict=True
+        )
+    )
+
+
+def compare_with_served(project, training):
+    """Return a Comparison with the served version on unseen wines of both; None without one.
+
+    The served version's out-of-fold scores come from its folder. Wines and repeats that only
+    one of the two has are left out, and a wine is the same only with the same measurements and
+    grade. None when no version is served, or it was judged by other wines.
+    """
+    try:
+        served = registry.served(project)
+    except model.NothingServed:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        files = Path(registry.fetch(served, folder))
+        model.check(files, served.description)
+        before = pd.read_csv(files / "out_of_fold.csv", float_precision="round_trip")
+        its_wines = pd.read_csv(files / "wines.csv", float_precision="round_trip")
+    wine = ["wine_id", *FEATURES, "quality"]
+    both = training.data.train[wine].merge(its_wines.reindex(columns=wine))
+    both = both.merge(out_of_fold_frame(training), on="wine_id")
+    both = both.merge(before, on="wine_id", suffixes=("", "_before"))
+    repeats = [name for name in before.columns[1:] if f"{name}_before" in both]
+    if both.empty or not repeats:
+        return None
+    new = both[repeats].to_numpy().T
+    old = both[[f"{name}_before" for name in repeats]].to_numpy().T
+    compared = evaluation.compare(both["quality"].to_numpy(), new, old)
+    return Comparison(version=served.version, wines=len(both), **compared)
+
+
+def out_of_fold_frame(training):
+    """Return ``wine_id`` and the out-of-fold scores of each repeat, one column each."""
+    scores = {f"score_{i}": row for i, row in enumerate(training.cv.scores)}
+    return pd.DataFrame({"wine_id": training.data.train["wine_id"]} | scores)
+
+
+def register(project, training, comparison):
+    """Register the model; it is served unless ``comparison`` found it worse.
+
+    Returns the registered version.
+    """
+    data, worse = training.data, comparison is not None and comparison.worse
+    fitted_on = len(data.wines) + (0 if data.daily is None else len(data.daily))
+    text = f"{data.candidate.name}, fitted on {fitted_on:,} wines"
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(folder, training.model, training.spec, data.wines, out_of_fold_frame(training))
+        plots.confusion_of(
+            training.held_out.truth, training.held_out.grades, "Held-out test set"
+        ).savefig(Path(folder) / "confusion_matrix.png")
+        measured = {"cv": training.cv.metrics, "test": training.held_out.metrics}
+        return registry.register(
+            project,
+            folder,
+            wines=data.wines,
+            approved=not worse,
+            metrics={
+                f"{part}_{name}": metrics[name]
+                for part, metrics in measured.items()
+                for name in HIGHER_IS_BETTER
+            },
+            description=text + (", worse than the served version" if worse else ""),
+        )
+
+
+def verdict(comparison):
+    """Return in one sentence how a model compares with the served one, and what follows."""
+    if comparison is None:
+        return "no model judged by these wines is served yet: this one will be"
+    result = "worse: registered, but not served" if comparison.worse else "not worse: served"
+    return (
+        f"against version {comparison.version} on {comparison.wines:,} wines: RMSE "
+        f"{comparison.difference:+.4f} (95 %: {comparison.low:+.4f} to {comparison.high:+.4f}), "
+        f"{result}"
+    )
+
+
+@click.command(help=__doc__)
+@click.option("--include-daily", is_flag=True, help="Train on the daily wines, too.")
+@click.option("--dry-run", is_flag=True, help="Evaluate, register nothing.")
+def main(include_daily, dry_run):
+    project = connect()
+    data = load(project, include_daily=include_daily)
+    print(f"{data.candidate.name}, chosen by model_finder.py on {data.chosen['finished']}")
+    print(f"evaluating on {len(data.train):,} training and {len(data.test):,} test wines ...")
+    training = run(data)
+    for part in ("cv", "test", "elsewhere"):
+        metrics = getattr(training.spec.metrics, part)
+        print(f"{part:<10} RMSE {metrics['rmse']:.3f}  QWK {metrics['qwk']:.3f}  "
+              f"accuracy {metrics['accuracy']:.3f}  within one {metrics['within_one']:.3f}")  # fmt: skip
+    comparison = compare_with_served(project, training)
+    print(verdict(comparison))
+    if dry_run:
+        print("dry run: nothing registered")
+        return
+    registered = register(project, training, comparison)
+    print(f"registered {model.NAME} version {registered.version}")
+
+
+if __name__ == "__main__":
+    run_command(main)
