@@ -35,6 +35,7 @@ from benchmarks import common
 from wine import features
 from wine.columns import NAMES
 from wine.connection import connect
+from wine.groups import DAILY, PREDICTION
 
 SHOWS = {"predictor": "#result", "monitor": "#content .today"}  # what a first page must show
 TURNS, CLIENTS, MANY = 500, 8, 10_000
@@ -281,13 +282,13 @@ def put_year(count):
     wines["wine_id"] = [f"history-{number:07d}" for number in range(count)]
     wines["filed"] = wines["day"]
     columns = ["wine_id", "day", *NAMES, "type", "quality", "source_id", "filed"]
-    features.write(store, features.DAILY, wines[columns])
+    features.write(store, DAILY, wines[columns])
     made = wines[["wine_id", "day", "filed", "type", "quality"]].copy()
     made["predicted"] = np.clip(made["quality"] + random.integers(-1, 2, count), 3, 9)
     made["expected"] = made["predicted"] + random.uniform(-0.5, 0.5, count).round(4)
     made["probability"] = random.uniform(0.3, 0.7, count).round(4)
     made["model_version"] = 1
-    features.write(store, features.PREDICTION, made)
+    features.write(store, PREDICTION, made)
 
 
 def table_of(result):

@@ -36,6 +36,7 @@ from benchmarks.measured import lines, measured, median, seconds
 from wine import features
 from wine.columns import NAMES
 from wine.connection import connect
+from wine.groups import DAILY, PREDICTION, WINE
 
 REPEATS = 3
 DAY_BY_DAY = "365 day by day"
@@ -99,21 +100,21 @@ def put_history(history):
     """Replaces the daily wines by a history, and removes all predictions of others."""
     project = connect()
     store = project.get_feature_store()
-    real = features.read(store, features.WINE)
-    for group in (features.DAILY, features.PREDICTION):
+    real = features.read(store, WINE)
+    for group in (DAILY, PREDICTION):
         if found := features.find(store, group):
             found.delete()
     wines = daily_wines(number_of(history), real[real["split"] == "train"])
     if history != DAY_BY_DAY:
-        features.write(store, features.DAILY, wines)
+        features.write(store, DAILY, wines)
         return
     import inference
 
     predictions = inference.predict(project, wines)
     tables = Path(os.environ["HOPSWORKS_LOCAL_ROOT"]) / "wine" / "tables"
     for number, day in enumerate(wines["day"]):
-        features.write(store, features.DAILY, wines.iloc[[number]])
-        features.write(store, features.PREDICTION, predictions.iloc[[number]])
+        features.write(store, DAILY, wines.iloc[[number]])
+        features.write(store, PREDICTION, predictions.iloc[[number]])
         for entry in tables.glob("*/_delta_log/*"):
             if entry.stat().st_mtime > day.timestamp():  # just written
                 os.utime(entry, (day.timestamp(), day.timestamp()))

@@ -1,6 +1,5 @@
 """What the test files share: the real wines, and one run of the whole pipeline."""
 
-import json
 import os
 import pickle
 import shutil
@@ -12,7 +11,6 @@ from pathlib import Path
 from unittest.mock import patch  # for the environment only; the client is never replaced
 
 import hypothesis
-import numpy as np
 import pytest
 from filelock import FileLock
 
@@ -20,7 +18,8 @@ import hopsworks_local
 from tests.processes import REPOSITORY, copy_project
 from wine import dataset, features
 from wine.connection import connect
-from wine.split import locked_part
+from wine.groups import BALANCED, DAILY, PREDICTION, WINE
+from wine.prepare import distinct_wines, training_part
 
 hypothesis.settings.register_profile("shared machine", deadline=None)  # seconds say nothing there
 hypothesis.settings.load_profile("shared machine")
@@ -54,16 +53,13 @@ def raw():
 @pytest.fixture(scope="session")
 def wines(raw):
     """Every distinct wine with its group and split, as initialize.ipynb makes them."""
-    wines = dataset.clean(raw)
-    wines["group_id"] = dataset.near_duplicate_groups(wines)
-    wines["split"] = np.where(locked_part(wines), "test", "train")
-    return wines
+    return distinct_wines(raw)
 
 
 @pytest.fixture(scope="session")
 def train(wines):
     """The training wines, numbered from 0."""
-    return wines[wines["split"] == "train"].reset_index(drop=True)
+    return training_part(wines)
 
 
 @dataclass(frozen=True)
@@ -198,20 +194,15 @@ class Reader:
         self.project, self.store = project, project.get_feature_store()
 
     def rows(self):
-        """How many rows every feature group has; one that is not there has none."""
-        groups = (features.WINE, features.BALANCED, features.DAILY, features.PREDICTION)
-        return {  # of those by month, who reads takes a key once
-            group.name: len(self.read(group) if group.by_month else stored.read())
-            for group in groups
+        """Return how many rows each existing feature group has."""
+        return {
+            group.name: len(stored.read())
+            for group in (WINE, BALANCED, DAILY, PREDICTION)
             if (stored := features.find(self.store, group))
         }
 
     def read(self, group):
         return features.read(self.store, group)
-
-    def tally(self):
-        """The monitor's counts of all predictions, as published."""
-        return json.loads(features.download_text(self.project, "Resources/images/tally.json"))
 
 
 @pytest.fixture
@@ -279,5 +270,5 @@ def proven(request):
 def young(empty_pipeline, wines, reader, tmp_path):
     """A pipeline whose wines are uploaded and whose days are yet to come."""
     pipeline = empty_pipeline.copy(tmp_path / "young")
-    features.write(reader(pipeline).store, features.WINE, wines)
+    features.write(reader(pipeline).store, WINE, wines)
     return pipeline

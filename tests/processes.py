@@ -10,10 +10,11 @@ REPOSITORY = Path(__file__).parent.parent
 FORGET_THE_DAYS = """
 import warnings
 from wine import features
+from wine.groups import DAILY, PREDICTION
 from wine.connection import connect
 project = connect()
 warnings.simplefilter("ignore")
-for group in (features.DAILY, features.PREDICTION):
+for group in (DAILY, PREDICTION):
     features.find(project.get_feature_store(), group).delete()
 project.get_dataset_api().remove("Resources/images")
 """

@@ -18,6 +18,7 @@ from tests.servers import Wire, port_of
 from wine import connection, features
 from wine.connection import OVERTAKEN, call, connect, is_passing, patience
 from wine.errors import BadInput, WineError
+from wine.groups import WINE
 
 NO_WINES = "error: no feature group wine in Hopsworks (127.0.0.1, project wine): run initialize.ipynb first"
 
@@ -90,12 +91,12 @@ def test_a_wire_cut_in_the_middle_is_borne_while_the_patience_lasts(
         wire.cut()
         timer = threading.Timer(2, wire.mend)
         timer.start()
-        assert features.find(store, features.WINE) is None
+        assert features.find(store, WINE) is None
         timer.join()
         wire.cut()
         monkeypatch.setenv("WINE_PATIENCE", "0")
         with pytest.raises(WineError, match="did not pass within 0 s"):
-            features.find(store, features.WINE)
+            features.find(store, WINE)
         wire.mend()
         hopsworks.logout()
 

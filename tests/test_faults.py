@@ -16,6 +16,7 @@ from tests.fault_stories import COLUMNS, DAYS, IMAGES, PICTURES, STORIES, Data
 from tests.processes import refused
 from wine import features, model
 from wine.balance import balance
+from wine.groups import BALANCED, DAILY, PREDICTION, WINE
 from wine.metrics import confusion
 
 THIS = "tests/test_faults.py"
@@ -45,8 +46,7 @@ def left(reader):
     def read(pipeline):
         hopsworks = reader(pipeline)
         tables = {
-            group.name: hopsworks.read(group).drop(columns="filed")
-            for group in (features.DAILY, features.PREDICTION)
+            group.name: hopsworks.read(group).drop(columns="filed") for group in (DAILY, PREDICTION)
         }
         predictions = tables["wine_prediction"]
         counts = confusion(predictions["quality"], predictions["predicted"])
@@ -107,7 +107,7 @@ def test_uploads_of_the_wines_that_are_killed(told, reader, wines, train, proven
     pipeline, codes = told("upload_killed")
     assert codes == [-9] * 2
     hopsworks = reader(pipeline)
-    for group, made in ((features.WINE, wines), (features.BALANCED, balance(train))):
+    for group, made in ((WINE, wines), (BALANCED, balance(train))):
         sent = made.sort_values(group.primary_key, ignore_index=True)
         stored = hopsworks.read(group)
         pd.testing.assert_frame_equal(stored[sent.columns], sent, check_dtype=False)
@@ -141,7 +141,7 @@ def test_registrations_that_are_killed(told, reader, as_undisturbed, proven):
     served = model.served(hopsworks.project)
     assert f"registered version {served.version}\n" in said
     assert served.version == max(entry.version for entry in registered) > 1
-    assert set(hopsworks.read(features.PREDICTION)["model_version"]) == {served.version}
+    assert set(hopsworks.read(PREDICTION)["model_version"]) == {served.version}
     as_undisturbed(pipeline, but=["model_version"])
     for moment in ("as it makes the model's folder", "as it uploads the model",
                    "as it uploads its schema"):  # fmt: skip

@@ -10,8 +10,9 @@ import pytest
 
 from tests.apps.conftest import load, model_folder
 from tests.processes import REPOSITORY
-from wine import dataset, features
+from wine import dataset
 from wine.columns import NAMES
+from wine.groups import DAILY
 
 PAGE = (REPOSITORY / "docs/make-it-yours.md").read_text()
 MEASUREMENT, MODEL, SCORE, BETTER = re.findall(r"```python\n(.*?)```", PAGE, re.S)
@@ -74,5 +75,5 @@ def test_one_measurement_one_model_and_one_metric_more(mine, reader):
     moved = served.explain(wine | {"bound_sulfur_dioxide": wine["bound_sulfur_dioxide"] + 50})
     assert moved["effects"]["bound_sulfur_dioxide"] != 0
 
-    (daily,) = reader(mine).read(features.DAILY).to_dict("records")
+    (daily,) = reader(mine).read(DAILY).to_dict("records")
     assert 0 <= daily["bound_sulfur_dioxide"] <= 600

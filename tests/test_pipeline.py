@@ -15,6 +15,7 @@ from wine import features, model
 from wine.balance import balance
 from wine.columns import FEATURES, GRADES, MEASUREMENTS
 from wine.generator import generate
+from wine.groups import BALANCED, DAILY, PREDICTION, WINE
 from wine.metrics import confusion, score
 
 IMAGES = "Resources/images"
@@ -107,12 +108,12 @@ def test_what_hopsworks_holds_is_what_the_raw_files_give(pipeline_root, reader, 
         "daily_wine": 1,
         "wine_prediction": 1,
     }
-    stored = hopsworks.read(features.WINE)
+    stored = hopsworks.read(WINE)
     sent = wines.sort_values("wine_id", ignore_index=True)
     pd.testing.assert_frame_equal(stored[sent.columns], sent, check_dtype=False)
     assert (stored.groupby("group_id")["split"].nunique() == 1).all()
 
-    balanced = hopsworks.read(features.BALANCED)
+    balanced = hopsworks.read(BALANCED)
     made = balance(train).sort_values("row_id", ignore_index=True)
     pd.testing.assert_frame_equal(balanced[made.columns], made, check_dtype=False)
     test_ids = stored.loc[stored["split"] == "test", "wine_id"]
@@ -132,7 +133,7 @@ def test_reading_training_data_leaves_no_training_dataset_behind(pipeline_root, 
 
 
 def test_the_wine_of_a_date_is_the_same_in_every_process(pipeline_root, reader, train):
-    stored = reader(pipeline_root).read(features.DAILY).iloc[0]
+    stored = reader(pipeline_root).read(DAILY).iloc[0]
     here = generate(stored["day"].date(), train)
     assert {name: stored[name] for name in here} == here
     once, again = (
@@ -148,7 +149,7 @@ def test_the_wine_of_a_date_is_the_same_in_every_process(pipeline_root, reader, 
 
 def test_running_daily_and_inference_again_adds_nothing(pipeline_root, reader):
     before = reader(pipeline_root)
-    rows, tally, predictions = before.rows(), before.tally(), before.read(features.PREDICTION)
+    rows, tally, predictions = before.rows(), before.tally(), before.read(PREDICTION)
     for _ in range(2):
         daily = pipeline_root.run("daily.py", "--date", day_of(pipeline_root))
         assert "nothing to do" in succeeded(daily)
@@ -156,17 +157,17 @@ def test_running_daily_and_inference_again_adds_nothing(pipeline_root, reader):
     after = reader(pipeline_root)
     assert after.rows() == rows
     assert after.tally() == tally
-    assert after.read(features.PREDICTION).equals(predictions)
+    assert after.read(PREDICTION).equals(predictions)
     assert np.sum(tally["all"]) == rows["wine_prediction"] == 1
 
 
 def test_writing_the_wines_again_adds_nothing(pipeline_root, reader, wines, train, tmp_path):
     hopsworks = reader(pipeline_root.copy(tmp_path / "copy"))
-    rows, stored = hopsworks.rows(), hopsworks.read(features.WINE)
-    features.write(hopsworks.store, features.WINE, wines)
-    features.write(hopsworks.store, features.BALANCED, balance(train))
+    rows, stored = hopsworks.rows(), hopsworks.read(WINE)
+    features.write(hopsworks.store, WINE, wines)
+    features.write(hopsworks.store, BALANCED, balance(train))
     assert hopsworks.rows() == rows
-    assert hopsworks.read(features.WINE).equals(stored)
+    assert hopsworks.read(WINE).equals(stored)
 
 
 def test_dry_runs_save_nothing(pipeline_root, reader, tmp_path):
@@ -190,7 +191,7 @@ def test_days_that_were_missed_are_filled(young, reader):
     assert "saved 4 daily wines" in succeeded(young.run("daily.py"))
     said = succeeded(young.run("daily.py", "--date", start, "--days", "3"))
     assert "saved 2 daily wines" in said, "one of the three days was there"
-    stored = reader(young).read(features.DAILY)
+    stored = reader(young).read(DAILY)
     days = [start + datetime.timedelta(days=i) for i in range(-2, 5)]
     assert stored["day"].dt.date.tolist() == days
     assert stored["wine_id"].tolist() == [day.isoformat() for day in days]
@@ -217,7 +218,7 @@ def test_every_daily_wine_is_predicted_and_counted_once(pipeline_root, reader, t
     assert "41 daily wines" in said
 
     hopsworks = reader(pipeline)
-    wines, predictions = hopsworks.read(features.DAILY), hopsworks.read(features.PREDICTION)
+    wines, predictions = hopsworks.read(DAILY), hopsworks.read(PREDICTION)
     shared = ["wine_id", "day", "type", "quality"]
     assert predictions[shared].equals(wines[shared])
     assert predictions["predicted"].isin(GRADES).all()

@@ -10,6 +10,7 @@ import pytest
 
 from wine import evaluation, features, model
 from wine.balance import balance
+from wine.groups import BALANCED, DAILY
 
 SMOTE = "extra trees + SMOTE"
 
@@ -49,9 +50,7 @@ def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(
     shown = train("ridge", include_daily=False)
     assert "no model judged by these wines is served yet: this one will be" in shown
     assert "worse: registered, but not served" in train("dummy", include_daily=False)
-    features.write(
-        reader(young).store, features.BALANCED, balance(wines[wines["split"] == "train"])
-    )
+    features.write(reader(young).store, BALANCED, balance(wines[wines["split"] == "train"]))
     shown = train(SMOTE, include_daily=True)
     assert "against version 1 on 4,255 wines" in shown, "not against version 2, which nobody serves"
     assert "4,255 training wines, 1,065 locked away, 1 daily wines to train on" in shown
@@ -65,7 +64,7 @@ def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(
     assert [one.description for one in versions] == [
         "ridge, fitted on 5,320 wines",
         "dummy, fitted on 5,320 wines, worse than the version before and not served",
-        f"{SMOTE}, fitted on {balanced + len(hopsworks.read(features.DAILY)):,} wines",
+        f"{SMOTE}, fitted on {balanced + len(hopsworks.read(DAILY)):,} wines",
     ]
 
     # a wine is the same one only with the same measurements and the same grade

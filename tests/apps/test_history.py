@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score
 from tests.apps.conftest import daily, day, load, model_folder, predictions
 from wine import features, metrics, model
 from wine.columns import GRADES
+from wine.groups import DAILY, PREDICTION
 
 history = load("monitor", "history")
 
@@ -38,7 +39,7 @@ def test_nothing_there_at_all_is_no_error(store, tmp_path):
 
 def test_wines_without_predictions_the_windows_edge_and_the_tally(store, train, tmp_path):
     wines = daily([day(366), day(365), day(3), day(0)], train)
-    features.write(store.store, features.DAILY, wines)
+    features.write(store.store, DAILY, wines)
     read = history.read(store.project, None)
     window = wines["wine_id"].tolist()[1:]
     assert read.wines["wine_id"].tolist() == window, "a year back, that day included"
@@ -49,7 +50,7 @@ def test_wines_without_predictions_the_windows_edge_and_the_tally(store, train, 
     assert written["day"].tolist() == window
 
     made = predictions(wines[:3], [3, 9, 6])
-    features.write(store.store, features.PREDICTION, made)
+    features.write(store.store, PREDICTION, made)
     partly = history.read(store.project, read)
     assert partly.digest != read.digest
     assert partly.predicted["wine_id"].tolist() == window[:2]
@@ -80,16 +81,14 @@ def test_wines_without_predictions_the_windows_edge_and_the_tally(store, train, 
 def test_a_thousand_wines(store, train, tmp_path):
     wines = daily([day(back) for back in range(1000)], train)
     said = np.clip(wines["quality"] + np.random.default_rng(0).integers(-1, 2, 1000), 3, 9)
-    features.write(store.store, features.DAILY, wines)
-    features.write(store.store, features.PREDICTION, predictions(wines, said))
+    features.write(store.store, DAILY, wines)
+    features.write(store.store, PREDICTION, predictions(wines, said))
     read = history.read(store.project, None)
     assert read.wines["day"].dt.date.tolist() == [day(back) for back in range(365, -1, -1)]
     within = wines[:366].assign(predicted=said[:366])
     assert (read.counts == metrics.confusion(within["quality"], within["predicted"])).all()
 
-    both = store.read(features.DAILY).merge(
-        store.read(features.PREDICTION)[history.PREDICTIONS], on="wine_id"
-    )
+    both = store.read(DAILY).merge(store.read(PREDICTION)[history.PREDICTIONS], on="wine_id")
     both = both[both["day"] >= pd.Timestamp(day(365))].sort_values("day", ignore_index=True)
     path = history.write_csv(read, tmp_path)
     written = pd.read_csv(path, parse_dates=["day", "filed"])
@@ -155,7 +154,7 @@ def test_scores_over_time_are_of_the_last_thirty_wines(train):
 
 def test_a_wine_that_two_runs_wrote_at_once_is_shown_once(store, train):
     wines = daily([day(2), day(1)], train)
-    for kind, rows in ((features.DAILY, wines), (features.PREDICTION, predictions(wines, [5, 6]))):
+    for kind, rows in ((DAILY, wines), (PREDICTION, predictions(wines, [5, 6]))):
         features.write(store.store, kind, rows)
         group = store.store.get_feature_group(kind.name, 1)
         group.insert(group.read(), write_options={"mode": "append"})

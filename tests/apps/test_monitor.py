@@ -27,6 +27,7 @@ from tests.servers import Hopsworks
 from wine import features
 from wine.columns import GRADES, MEASUREMENTS
 from wine.connection import connect
+from wine.groups import DAILY, PREDICTION
 from wine.metrics import confusion, score_counts
 
 TALLY = "Resources/images/tally.json"
@@ -141,7 +142,7 @@ def thousand(pipeline_root, train, tmp_path_factory):
     pipeline = pipeline_root.copy(tmp_path_factory.mktemp("thousand") / "hopsworks")
     with project_of(pipeline) as project:
         made = daily([day(back) for back in range(1000)], train)
-        features.write(project.get_feature_store(), features.DAILY, made)
+        features.write(project.get_feature_store(), DAILY, made)
     succeeded(pipeline.run("inference.py", "--recount"))
     return pipeline
 
@@ -158,7 +159,7 @@ def test_the_page_follows_the_wines_as_they_come_and_outlives_hopsworks(
 ):
     pipeline = pipeline_root.copy(tmp_path / "hopsworks")
     with project_of(pipeline) as project:
-        for name in (features.DAILY.name, features.PREDICTION.name):
+        for name in (DAILY.name, PREDICTION.name):
             project.get_feature_store().get_feature_group(name, 1).delete()
         project.get_dataset_api().remove(TALLY)
     last, first = day(0), day(5)  # kept, should these tests run over midnight
@@ -178,7 +179,7 @@ def test_the_page_follows_the_wines_as_they_come_and_outlives_hopsworks(
     succeeded(pipeline.run("inference.py"))
     expect(page.locator(".today .predicted")).to_be_visible(timeout=20_000)
     shows(page, "1 daily wine so far")
-    stored = reader(pipeline).read(features.PREDICTION)
+    stored = reader(pipeline).read(PREDICTION)
     assert_counts(page, confusion(stored["quality"], stored["predicted"]))
 
     unhurried = start_app("monitor", **server.env | {"REFRESH_SECONDS": "3600"})
@@ -187,7 +188,7 @@ def test_the_page_follows_the_wines_as_they_come_and_outlives_hopsworks(
     succeeded(pipeline.run("daily.py", "--date", last, "--days", "5"))
     succeeded(pipeline.run("inference.py"))
     shows(page, "6 daily wines so far")
-    stored = reader(pipeline).read(features.PREDICTION).iloc[::-1]
+    stored = reader(pipeline).read(PREDICTION).iloc[::-1]
     newest = stored.iloc[0]
     shows(page, f"The wine of {last}: {newest['type']}")
     assert page.locator(".today .pair b").all_inner_texts() == [
@@ -225,14 +226,14 @@ def test_a_thousand_wines_are_shown_and_counted_right(thousand, long_monitor, re
     shows(page, "1,000 daily wines so far")
 
     hopsworks = reader(thousand)
-    stored = hopsworks.read(features.PREDICTION)
+    stored = hopsworks.read(PREDICTION)
     counts = confusion(stored["quality"], stored["predicted"])
     assert counts.sum() == 1000
     assert hopsworks.tally()["all"] == counts.tolist()
     assert_counts(page, counts)
 
     rows = page.locator("table.latest tbody tr").all()
-    wines = hopsworks.read(features.DAILY).merge(
+    wines = hopsworks.read(DAILY).merge(
         stored[["wine_id", "predicted", "expected", "model_version"]], on="wine_id"
     )
     latest = wines.tail(30).iloc[::-1]
@@ -267,9 +268,7 @@ def test_the_download_holds_what_the_feature_groups_hold(thousand, long_monitor,
 
     hopsworks = reader(thousand)
     said = ["wine_id", "predicted", "expected", "probability", "model_version"]
-    held = hopsworks.read(features.DAILY).merge(
-        hopsworks.read(features.PREDICTION)[said], on="wine_id"
-    )
+    held = hopsworks.read(DAILY).merge(hopsworks.read(PREDICTION)[said], on="wine_id")
     held = held[held["day"] >= pd.Timestamp(day(365))].reset_index(drop=True)
     pd.testing.assert_frame_equal(downloaded[held.columns], held, check_dtype=False)
 
@@ -331,8 +330,8 @@ def test_the_first_week_can_be_read_on_a_phone(
     wines = daily([day(back) for back in range(count)], train)
     with project_of(pipeline) as project:
         store = project.get_feature_store()
-        features.write(store, features.DAILY, wines)
-        features.write(store, features.PREDICTION, predictions(wines, wines["quality"]))
+        features.write(store, DAILY, wines)
+        features.write(store, PREDICTION, predictions(wines, wines["quality"]))
     with hopsworks_local.start(pipeline.store, "wine") as server:
         app = start_app("monitor", **server.env).wait()
         page = open_page(app.url, viewport=PHONE)
@@ -366,8 +365,8 @@ def test_wines_of_one_grade_and_no_model(
     wines = daily([day(back) for back in range(60)], train[train["quality"] == 6])
     with project_of(pipeline) as project:
         store = project.get_feature_store()
-        features.write(store, features.DAILY, wines)
-        features.write(store, features.PREDICTION, predictions(wines, wines["quality"]))
+        features.write(store, DAILY, wines)
+        features.write(store, PREDICTION, predictions(wines, wines["quality"]))
     with hopsworks_local.start(pipeline.store, "wine") as server:
         app = start_app("monitor", **server.env).wait()
         page = open_page(app.url, viewport=PHONE)

@@ -13,11 +13,12 @@ from tests.servers import Wire
 
 TABLES = """
 import json, os, tempfile
+from wine.groups import DAILY, PREDICTION
 from wine import features
 from wine.connection import connect
 store = connect().get_feature_store()
 tables = {}
-for group in (features.DAILY, features.PREDICTION):
+for group in (DAILY, PREDICTION):
     there = features.find(store, group) is not None
     frame = features.read(store, group).astype(str) if there else None
     tables[group.name] = frame.to_dict("records") if there else []
