@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from wine import dataset
+from wine.prepare import distinct_wines
 from wine.split import folds
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,10 +17,8 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def wines():
-    """All 5,320 distinct wines with their near-duplicate groups, straight from the raw files."""
-    clean = dataset.clean(dataset.validate(dataset.read()))
-    clean["group_id"] = dataset.near_duplicate_groups(clean)
-    return clean
+    """Return all 5,320 distinct wines with group and split, straight from the raw files."""
+    return distinct_wines(dataset.read())
 
 
 def p1_folds(frame, repeats=2):
@@ -47,9 +46,10 @@ def paired(model, other):
     }
 
 
-def paired_text(found):
-    """One metric of ``paired`` as text; nothing where a model was compared with itself."""
-    return f"{found['difference']:+.3f} ± {found['se']:.3f}" if found["se"] else ""
+def paired_text(difference, digits=3):
+    """Return one metric of ``paired`` as text; empty where a model is compared with itself."""
+    value, error = difference["difference"], difference["se"]
+    return f"{value:+.{digits}f} ± {error:.{digits}f}" if error else ""
 
 
 def hopsworks_data():

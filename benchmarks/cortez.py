@@ -1,10 +1,10 @@
-"""What the copies among the wines did for the accuracy that Cortez et al. published in 2009.
+"""What the duplicates among the wines did for the accuracy that Cortez et al. published in 2009.
 
     python -m benchmarks.cortez      about a minute
 
 Their support vector machine (one for each colour, C = 3, its width by grid search inside the
 training part, grades by rounding), asked in three ways: five random folds of all rows as they did,
-five stratified folds with copies dropped, and these with near-copies kept on one side as well. Writes
+five stratified folds with duplicates dropped, and these with near-duplicates on one side, too. Writes
 results/cortez.{json,md}.
 """
 
@@ -31,16 +31,16 @@ def main():
         kind(5, shuffle=True, random_state=0) for kind in (KFold, StratifiedGroupKFold)
     )
     asked = {
-        "as they did: copies kept, random folds": (raw, random),
-        "copies dropped": (by_itself, grouped),
-        "and near-copies on one side": (clean, grouped),
+        "as they did: duplicates kept, random folds": (raw, random),
+        "duplicates dropped": (by_itself, grouped),
+        "and near-duplicates on one side": (clean, grouped),
     }
     result = {"published": PUBLISHED}
     for name, (wines, folds) in asked.items():
         result[name] = {kind: accuracy(wines[wines["type"] == kind], folds) for kind in TYPES}
     table = pd.DataFrame(
-        {"their SVM": name} | {kind: f"{found[kind]:.3f}" for kind in TYPES}
-        for name, found in result.items()
+        {"their SVM": name} | {kind: f"{accuracies[kind]:.3f}" for kind in TYPES}
+        for name, accuracies in result.items()
     )
     common.keep("cortez", {"machine": common.machine(), "accuracy": result}, table)
 
@@ -59,10 +59,10 @@ def support_vectors(*, cost, epsilon, log2_widths, folds):
 def accuracy(wines, folds):
     """Share of the wines of one colour that get exactly their grade, out of fold."""
     search = support_vectors(**SETTINGS)
-    expected = cross_val_predict(
+    scores = cross_val_predict(
         search, wines[list(NAMES)], wines["quality"], cv=folds, groups=wines.get("group_id")
     )
-    return round(float((expected.round() == wines["quality"]).mean()), 3)
+    return round(float((scores.round() == wines["quality"]).mean()), 3)
 
 
 if __name__ == "__main__":

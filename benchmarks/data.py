@@ -1,4 +1,4 @@
-"""What the data itself says: copies, grades, and how far wines alike in chemistry agree.
+"""What the data itself says: duplicates, grades, and how far wines alike in chemistry agree.
 
     python -m benchmarks.data       a few seconds
 
@@ -48,7 +48,7 @@ def main():
             "raw": len(raw),
             "red": int((raw["type"] == "red").sum()),
             "white": int((raw["type"] == "white").sum()),
-            "copies": len(raw) - len(wines),
+            "duplicates": len(raw) - len(wines),
             "distinct": len(wines),
             "grades": {int(g): int(n) for g, n in wines["quality"].value_counts().sort_index().items()},
             "groups_of_several": int((wines["group_id"].value_counts() > 1).sum()),

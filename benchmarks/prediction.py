@@ -3,9 +3,10 @@
     python -m benchmarks.prediction     about two minutes
 
 In process, by the model the finder picked, fitted on all wines. An answer is what wine.model.predict
-gives: grade, expected grade and the probability of every grade; its cut points and odds are learned
-from predictions for wines the model has seen, as their values do not change what they take. The
-million runs in a process of its own so that its peak memory can be told. Writes
+gives: grade, predicted score and the probability of every grade. One wine is an encoded row, as
+the predictor sends it. Cut points and odds are learned from predictions for wines the model has
+seen, as their values do not change the time. The million runs in a process of its own, so that
+its peak memory is known. Writes
 results/prediction.{json,md}.
 """
 
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -21,9 +23,8 @@ import pandas as pd
 
 from benchmarks import common
 from wine.candidates import from_result
-from wine.columns import FEATURES
 from wine.decoding import learn_cuts, learn_odds
-from wine.model import expected_grade, predict
+from wine.model import encode, predict, predict_scores
 
 MILLION = 1_000_000
 CHILD = """
@@ -32,7 +33,7 @@ import joblib, pandas as pd
 from wine.model import predict
 (model, spec), wines = joblib.load(sys.argv[1]), pd.read_parquet(sys.argv[2])
 started = time.perf_counter()
-grades, expected, chances = predict(model, spec, wines)
+grades, scores, chances = predict(model, spec, wines)
 seconds = time.perf_counter() - started
 assert len(grades) == len(wines) and chances.shape == (len(wines), 7)
 print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
@@ -43,18 +44,18 @@ def main():
     """Measure and keep."""
     wines = common.wines()
     best = common.our_pick()
-    model = from_result(best).make().fit(wines[list(FEATURES)], wines["quality"])
-    truth, expected = wines["quality"], expected_grade(model, wines[list(FEATURES)])
-    spec = {"cuts": learn_cuts(truth, expected), "odds": learn_odds(truth, expected)}
+    x, truth = encode(wines), wines["quality"].to_numpy()
+    model = from_result(best).make().fit(x, truth)
+    scores = predict_scores(model, x)
+    spec = SimpleNamespace(cuts=learn_cuts(truth, scores), odds=learn_odds(truth, scores))
     with tempfile.TemporaryDirectory() as folder:
         file, served, many = (Path(folder, name) for name in ("model", "served", "wines"))
         joblib.dump(model, file, compress=3)
         joblib.dump((model, spec), served)
         times = []
         for row in range(1000):
-            wine = wines.iloc[[row]]
             started = time.perf_counter()
-            predict(model, spec, wine)
+            predict(model, spec, x[row : row + 1])
             times.append(time.perf_counter() - started)
         wines.sample(MILLION, replace=True, random_state=0).to_parquet(many)
         seconds, peak = map(

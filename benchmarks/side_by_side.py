@@ -25,13 +25,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 import model_finder
-from benchmarks import common, cortez
-from wine import original
+from benchmarks import common, cortez, original
 from wine.candidates import BY_NAME, from_result
 from wine.columns import FEATURES, NAMES
 from wine.evaluation import evaluate, fit_and_predict, out_of_fold_grades
 from wine.metrics import score
-from wine.model import expected_grade
+from wine.model import encode, predict_scores
 from wine.split import FOLDS, folds
 
 X = list(FEATURES)
@@ -39,8 +38,8 @@ X = list(FEATURES)
 
 def our_pick(train, test, **row):
     """The configuration the finder chose, fitted: what train.ipynb does."""
-    model = from_result(row).make().fit(train[X], train["quality"])
-    return expected_grade(model, test[X])
+    model = from_result(row).make().fit(encode(train), train["quality"].to_numpy())
+    return predict_scores(model, encode(test))
 
 
 def our_search(train, test, *, quick, repeats):
@@ -85,12 +84,14 @@ def cortez_2009(train, test, **settings):
 
 def originals(train, test, **row):
     """The original's forest on its columns, SMOTE inside the training fold."""
-    return original.honest(row).fit(train[X], train["quality"]).predict(test[X])
+    return original.honest(row).fit(encode(train), train["quality"]).predict(encode(test))
 
 
 def candidate(train, test, *, name):
     """One of the finder's candidates as it is."""
-    return BY_NAME[name].make().fit(train[X], train["quality"]).predict(test[X])
+    return (
+        BY_NAME[name].make().fit(encode(train), train["quality"].to_numpy()).predict(encode(test))
+    )
 
 
 @dataclass(frozen=True)
@@ -261,11 +262,11 @@ def table(rows):
             "system": row["system"],
             "QWK": f"{row['qwk']:.3f} ± {row['se']['qwk']:.3f}",
             "accuracy": f"{row['accuracy']:.3f}",
-            "RMSE": f"{row['rmse']:.3f}",
+            "RMSE": f"{row['rmse']:.4f}",
             "QWK, free cuts": f"{row['qwk_free_cuts']:.3f}",
             "seconds a fold": f"{row['seconds_per_fold']:.1f}",
             "QWK minus our pick's": common.paired_text(row["minus_our_pick"]["qwk"]),
-            "RMSE minus our pick's": common.paired_text(row["minus_our_pick"]["rmse"]),
+            "RMSE minus our pick's": common.paired_text(row["minus_our_pick"]["rmse"], 4),
         }
         for row in rows
     )
