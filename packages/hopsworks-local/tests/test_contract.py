@@ -541,6 +541,20 @@ def test_builtin_transformation_functions(
     )
 
 
+def test_udf(make_group: Any, make_view: Any, people: Any) -> None:
+    """A transformation that the program itself defines."""
+    import hopsworks
+
+    @hopsworks.udf(float)
+    def halved(height: pd.Series) -> pd.Series:
+        return height / 2
+
+    view = make_view(make_group(people).select(["id", "height"]), transformation_functions=[halved])
+    x, _ = view.training_data()
+    (column,) = (c for c in x.columns if c.startswith("halved"))
+    assert sorted(x[column]) == sorted(people.height / 2)
+
+
 def test_views_have_versions_and_can_change(
     fs: Any, make_group: Any, make_view: Any, people: Any
 ) -> None:
@@ -671,7 +685,7 @@ def test_models_of_frameworks(
         assert type(found).__module__ == f"hsml.{framework}.model"
         assert found.training_metrics == {"f1": 0.5, "loss": 2.0}
         if backend == "local" and framework == "sklearn":
-            with pytest.raises(RestAPIError, match="Model.deploy") as caught:
+            with pytest.raises(RestAPIError, match=r"Model\.deploy") as caught:
                 found.deploy(script_file=str(tmp_path / "model.bin"))
             assert caught.value.response.status_code == 501
         found.delete()
