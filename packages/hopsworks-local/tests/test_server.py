@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -231,6 +232,9 @@ def test_serve_keeps_its_key_in_a_private_file(tmp_path: Path) -> None:
         key = file.read_text().split('HOPSWORKS_API_KEY="')[1].split('"')[0]
         assert len(key) > 60
         assert key not in "".join(said)
+        (link,) = re.findall(r"https:\S+/login\?token=\S+", "".join(said))
+        page = requests.get(link, verify=False, timeout=9)
+        assert (page.status_code, page.url) == (200, f"https://127.0.0.1:{port}/")
         assert key not in Path(f"/proc/{serving.pid}/cmdline").read_text()
         program = "import hopsworks; print(hopsworks.login().name)"
         shell = f". '{file}' && '{sys.executable}' -c '{program}'"
