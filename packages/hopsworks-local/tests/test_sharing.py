@@ -11,7 +11,7 @@ from typing import Any
 import hopsworks_local
 
 REPOSITORY = Path(hopsworks_local.__file__).parent.parent
-WORKERS, ROUNDS = 3, 4
+WORKERS, ROUNDS = 3, 2
 PROGRAM = """
 import json, os, sys, tempfile
 import hopsworks_local

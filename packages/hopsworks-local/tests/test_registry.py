@@ -1,4 +1,4 @@
-"""What a tag schema says, and tags that come with a new model."""
+"""Models, their metrics and tags, and what a tag schema says."""
 
 from __future__ import annotations
 
@@ -96,3 +96,15 @@ def test_what_is_no_number_is_no_metric(model: Any, sent: Any) -> None:
     answer = model(metrics={"good": 1, "mse": sent})
     assert (answer.status_code, answer.json()["errorCode"]) == (422, 120001)
     assert "'mse'" in answer.json()["usrMsg"]
+
+
+def test_models_without_the_metric_come_last(app: Any, api: Any, name: str) -> None:
+    for version, metrics in ((1, {"kappa": 0.5}), (2, {}), (3, {"kappa": 0.1})):
+        (app.folder.files / "Models" / name / str(version)).mkdir(parents=True)
+        model = {"name": name, "version": version, "metrics": metrics}
+        assert api("PUT", f"{MODELS}/{name}_{version}", model).status_code == 201
+    for direction, versions in (("asc", [3, 1, 2]), ("desc", [1, 3, 2])):
+        listed = api("GET", f"{MODELS}?filter_by=name_eq:{name}&sort_by=kappa:{direction}").json()
+        assert [m["version"] for m in listed["items"]] == versions
+    assert api("GET", f"{MODELS}?filter_by=name_eq:{name}&limit=1").json()["count"] == 3
+    assert api("GET", f"{MODELS}?sort_by=kappa:maximum").status_code == 404
