@@ -739,6 +739,10 @@ def test_the_materialization_job_has_succeeded(
     assert jobs.exists(job.name)
     assert job.name in [j.name for j in jobs.get_jobs()]
     assert jobs.get_job("no_such_job") is None
+    job.schedule("0 0 * ? * * *")
+    assert jobs.get_job(job.name).job_schedule.cron_expression == "0 0 * ? * * *"
+    job.unschedule()
+    assert jobs.get_job(job.name).job_schedule is None
 
 
 # -- files -----------------------------------------------------------------------------------------

@@ -13,6 +13,13 @@ import requests
 
 from hopsworks_local.pages import shown
 
+GROUP = {
+    "name": "jobbed",
+    "version": 1,
+    "type": "cachedFeaturegroupDTO",
+    "timeTravelFormat": "DELTA",
+    "features": [{"name": "id", "type": "bigint", "primary": True}],
+}
 PIXEL = bytes.fromhex("89504e470d0a1a0a") + b"not really a picture"
 
 
@@ -111,6 +118,17 @@ def test_files_are_listed_and_downloaded(app: Any, browser: Any) -> None:
     assert answer.headers["Content-Disposition"] == "attachment"
     assert answer.headers["Content-Type"] == "application/octet-stream"
     assert browser.get("/p/1/files/Resources/pages/nothing").status_code == 400
+
+
+def test_addresses_of_secrets_and_jobs(app: Any, api: Any, browser: Any) -> None:
+    created = api("POST", "featurestores/1/featuregroups", GROUP).json()
+    page = browser.get("/p/1/jobs/named/jobbed_1_offline_fg_materialization/executions")
+    assert (page.status_code, page.url.path) == (200, f"/p/1/fs/1/fg/{created['id']}")
+    assert browser.get("/p/1/jobs/named/none_1/executions").status_code == 404
+    app.folder.add("secret", "token", 1, {"value": "hidden-value", "visibility": "PRIVATE"})
+    page = browser.get("/account/secrets")
+    assert "token" in page.text
+    assert "hidden-value" not in page.text
 
 
 def test_pages_of_what_is_not_there(browser: Any) -> None:

@@ -9,13 +9,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .groups import iso
-from .protocol import ApiError, Reply, Request, route
+from .protocol import ApiError, Reply, Request, route, take
 from .state import Entity
 
 if TYPE_CHECKING:
     from .app import App
 
 LOGS = {"jobs.out": "No job was run: an insert writes to the offline store.\n", "jobs.err": ""}
+SCHEDULE = "schedule"
 SUFFIX = "_offline_fg_materialization"
 
 
@@ -28,10 +29,11 @@ def _job(app: App, group: Entity, name: str) -> dict[str, Any]:
         "jobType": "PYSPARK",
         "creator": app.user,
         "href": f"{app.url}/p/{app.project_id}/fs/1/fg/{group.id}",
+        "jobSchedule": app.folder.items(group.id, SCHEDULE).get("job"),
     }
 
 
-def _group(app: App, name: str) -> Entity:
+def group_of(app: App, name: str) -> Entity:
     """The feature group of a job `{name}_{version}_offline_fg_materialization`, or of one that the
     client was answered, such as of its statistics, `{name}_{version}`."""
     group, _, version = name.removesuffix(SUFFIX).rpartition("_")
@@ -53,7 +55,7 @@ def list_jobs(request: Request) -> Any:
 @route("GET", "jobs/{name}")
 def get_job(request: Request, name: str) -> Any:
     """`get_job(name)`, `FeatureGroup.materialization_job`."""
-    return _job(request.app, _group(request.app, name), name)
+    return _job(request.app, group_of(request.app, name), name)
 
 
 def _execution(app: App, group: Entity, id: int) -> dict[str, Any]:
@@ -81,14 +83,14 @@ def _execution(app: App, group: Entity, id: int) -> dict[str, Any]:
 @route("GET", "jobs/{name}/executions")
 def executions(request: Request, name: str) -> Any:
     """`Job.get_state()`, `get_final_state()`, `get_executions()`: one, which has succeeded."""
-    group = _group(request.app, name)
+    group = group_of(request.app, name)
     return {"count": 1, "items": [_execution(request.app, group, 1)]}
 
 
 @route("POST", "jobs/{name}/executions")
 def run(request: Request, name: str) -> Reply:
     """`Job.run()`: the rows are in the offline store since the insert."""
-    group = _group(request.app, name)
+    group = group_of(request.app, name)
     request.app.warn(f"The job {name} has nothing to do: an insert writes to the offline store.")
     return Reply(201, _execution(request.app, group, int(time.time())))
 
@@ -96,4 +98,24 @@ def run(request: Request, name: str) -> Reply:
 @route("GET", "jobs/{name}/executions/{id:int}")
 def execution(request: Request, name: str, id: int) -> Any:
     """What `Job.run()` waits for."""
-    return _execution(request.app, _group(request.app, name), id)
+    return _execution(request.app, group_of(request.app, name), id)
+
+
+@route("POST", "jobs/{name}/schedule/v2")
+@route("PUT", "jobs/{name}/schedule/v2")
+def schedule(request: Request, name: str) -> Any:
+    """`Job.schedule`, `pause_schedule`, `resume_schedule`: kept, and nothing runs by it."""
+    app, group, doc = request.app, group_of(request.app, name), request.json()
+    take(doc, "cronExpression", str)
+    kept = {**doc, "id": group.id, "enabled": take(doc, "enabled", bool, True)}
+    kept.setdefault("startDateTime", group.created)
+    app.folder.set_item(group.id, SCHEDULE, "job", kept)
+    app.warn(f"The schedule of the job {name} is kept, but no job runs here.")
+    return kept
+
+
+@route("DELETE", "jobs/{name}/schedule/v2")
+def unschedule(request: Request, name: str) -> Reply:
+    """`Job.unschedule`."""
+    request.app.folder.drop_item(group_of(request.app, name).id, SCHEDULE, "job")
+    return Reply(204)

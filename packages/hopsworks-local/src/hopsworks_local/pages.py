@@ -20,7 +20,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from . import files, groups, queries, views
+from . import files, groups, jobs, queries, user_secrets, views
 from .app import App
 from .protocol import ApiError, Request, http_error
 from .state import Entity
@@ -141,6 +141,8 @@ def routes(app: App) -> list[BaseRoute]:
         "/p/{_project:id}/models/{name}/{version:id}": _model,
         "/p/{_project:id}/files": _files,
         "/p/{_project:id}/files/{path:path}": _files,
+        "/p/{_project:id}/jobs/named/{name}/executions": _job,
+        "/account/secrets": _secrets,
         "/{path:path}": _nothing,
     }
     return [
@@ -252,6 +254,17 @@ def _model(request: Request, name: str, version: int) -> Response:
     )
 
 
+def _job(request: Request, name: str) -> Response:
+    """A job has nothing to show but its group."""
+    return RedirectResponse(_link(request.app, jobs.group_of(request.app, name)).address)
+
+
+def _secrets(request: Request) -> Response:
+    """The names; a value is on no page."""
+    secrets = [(s.name, time_of(s.created)) for s in request.app.folder.all(user_secrets.KIND)]
+    return _page("list.html", title="Secrets", head=["name", "created (UTC)"], rows=secrets)
+
+
 def _file_link(app: App, place: Path, base: Path) -> Link:
     address = f"/p/{app.project_id}/files/{place.relative_to(app.folder.files).as_posix()}"
     return Link(quote(address), place.relative_to(base).as_posix() + "/" * place.is_dir())
@@ -265,7 +278,7 @@ def _files(request: Request, path: str = "") -> Response:
             (_file_link(request.app, p, place), None if p.is_dir() else stat.st_size)
             for p, stat in sorted(files.listing(place))
         ]
-        return _page("files.html", title=path or "Files", rows=rows)
+        return _page("list.html", title=path or "Files", head=["name", "bytes"], rows=rows)
     response: Response = files.download(request, path)
     kind = PICTURES.get(place.suffix.lower())
     response.headers["Content-Type"] = kind or "application/octet-stream"
