@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import reduce
+from operator import and_, or_
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +233,24 @@ def test_tags_of_a_feature_group(backend: str, make_group: Any, people: Any) -> 
     assert group.get_tags() == {"limits": {"low": 1}}
 
 
+def test_statistics_of_the_latest_commit(make_group: Any, people: Any) -> None:
+    group = make_group(
+        people,
+        statistics_config={"histograms": True, "correlations": True, "exact_uniqueness": True},
+    )
+    assert group.statistics is None
+    group.compute_statistics()
+    described = {s.feature_name: s for s in group.statistics.feature_descriptive_statistics}
+    extended = described["height"].extended_statistics
+    assert sum(bar["count"] for bar in extended["histogram"]) == len(people)
+    related = {pair["column"]: pair["correlation"] for pair in extended["correlations"]}
+    assert related["id"] == pytest.approx(people.height.corr(people.id))
+    assert described["id"].uniqueness == 1
+    assert described["height"].percentiles[49] == pytest.approx(people.height.median())
+    group.insert(people.assign(id=people.id + 1000))
+    assert group.statistics is None, "not of the latest commit"
+
+
 # -- queries ---------------------------------------------------------------------------------------
 
 
@@ -271,6 +291,18 @@ FILTERS = {
         lambda d: (d.age > 2) & d.member,
     ),
     "or": (lambda g: (g.age > 8) | (g["id"] == 0), lambda d: (d.age > 8) | (d.id == 0)),
+    "one of thousands of texts": (
+        lambda g: g.city.isin([f"city {i}" for i in range(1, 10_001)]),
+        lambda d: d.city.isin(["city 1", "city 2"]),
+    ),
+    "300 by or": (
+        lambda g: reduce(or_, [g.city == f"city {i}" for i in range(1, 301)]),
+        lambda d: d.city.isin(["city 1", "city 2"]),
+    ),
+    "300 by and": (
+        lambda g: reduce(and_, [g.age != i for i in range(5, 305)]),
+        lambda d: d.age < 5,
+    ),
     "tree": (
         lambda g: ((g.age > 2) & (g.height < 2)) | ((g["id"] == 9) & (g.city != "x")),
         lambda d: ((d.age > 2) & (d.height < 2)) | (d.id == 9),

@@ -15,7 +15,7 @@ from .protocol import ApiError
 from .state import Folder
 
 if TYPE_CHECKING:
-    from .queries import Plan
+    from .execution import Plan
 
 MAX_PLANS = 1_000
 

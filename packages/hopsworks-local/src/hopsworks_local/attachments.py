@@ -7,11 +7,12 @@ import re
 import time
 from typing import Any
 
-from . import queries
-from .groups import finished_job, group_by_id, history
+from .describe import describe
+from .groups import finished_job, group_by_id
 from .protocol import ApiError, Request, route, take, unsupported
 from .registry import model_by_id
 from .state import Entity
+from .tables import history
 from .views import dataset_of, view_of
 
 PLACES = (
@@ -56,12 +57,10 @@ def save_statistics(request: Request, **found: Any) -> Any:
 
 @route("POST", PLACES[0] + "/statistics/compute")
 def compute_statistics(request: Request, id: int) -> Any:
-    """`FeatureGroup.compute_statistics()`: of the newest commit, with one SQL query."""
+    """Compute a group's statistics: `compute_statistics()`, of the newest commit."""
     group, app = group_by_id(request, id), request.app
-    if any(group.doc["statisticsConfig"][k] for k in ("histograms", "correlations")):
-        raise unsupported("compute_statistics with histograms or correlations")
     commits = history(app, group)
-    computed = queries.describe(app, group)
+    computed = describe(app, group)
     doc = {
         "computationTime": time.time_ns() // 1_000_000,
         "rowPercentage": 1.0,
@@ -75,7 +74,8 @@ def compute_statistics(request: Request, id: int) -> Any:
 
 def _get_statistics(request: Request, **found: Any) -> Any:
     """`get_statistics`, `get_training_dataset_statistics`: the newest that fit come first."""
-    stored = list(request.app.folder.items(entity_of(request, found).id, "statistics").values())
+    entity = entity_of(request, found)
+    stored = list(request.app.folder.items(entity.id, "statistics").values())
     for text in request.query.get("filter_by", []):
         name, _, value = text.lower().partition(":")
         if name == "before_transformation_eq":
@@ -88,6 +88,8 @@ def _get_statistics(request: Request, **found: Any) -> Any:
             if not known or not re.fullmatch(r"[0-9]{1,18}", value):
                 raise unsupported(f"Statistics with the filter {text!r}")
             bound, fits = int(value), _COMPARE[comparison]
+            if name == "window_end_commit_time_eq" and entity.kind == "featuregroup":
+                bound = _latest_commit(request, entity, bound)
             stored = [s for s in stored if fits(s.get(_WINDOW[field]) or 0, bound)]
     if not stored:
         raise ApiError(270228, "There are no statistics.")
@@ -95,6 +97,12 @@ def _get_statistics(request: Request, **found: Any) -> Any:
     if names := request.query.get("feature_names"):
         stored = [_of_features(s, names) for s in stored]
     return {"count": len(stored), "items": stored[: request.number("limit") or None]}
+
+
+def _latest_commit(request: Request, group: Entity, moment: int) -> int:
+    """Return the time of the latest commit up to a moment, as the backend takes the moment for."""
+    times = [c["commitTime"] for c in history(request.app, group) if c["commitTime"] <= moment]
+    return max(times, default=moment)
 
 
 def _of_features(doc: dict[str, Any], names: list[str]) -> dict[str, Any]:

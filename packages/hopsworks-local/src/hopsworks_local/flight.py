@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pyarrow import flight
 
-from . import queries
+from . import execution
 from .app import App
-from .groups import NoData
 from .login import BACKEND_VERSION, DOMAIN
+from .tables import NoData
 
 HOST = "127.0.0.1"
 
@@ -45,7 +45,7 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
         )
         self.app = app
 
-    def _plan(self, handle: bytes) -> queries.Plan:
+    def _plan(self, handle: bytes) -> execution.Plan:
         plan = self.app.recall(handle.decode("ascii", "replace"))
         if plan is None:
             raise flight.FlightUnauthenticatedError("This query was not prepared here.")
@@ -72,7 +72,7 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
     def do_get(self, context: Any, ticket: Any) -> Any:
         """Run a prepared query and stream its batches."""
         try:
-            schema, batches = queries.run(self.app, self._plan(ticket.ticket))
+            schema, batches = execution.run(self.app, self._plan(ticket.ticket))
         except NoData as e:
             raise flight.FlightServerError(str(e)) from None
 

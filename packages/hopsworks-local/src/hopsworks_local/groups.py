@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import secrets
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .protocol import ApiError, Reply, Request, http_error, illegal, route, take, unsupported
+from .protocol import ApiError, Reply, Request, illegal, route, take, unsupported
 from .state import Entity, Exists
+from .tables import NoTable, add_columns, drop_table, history, location
+
+if TYPE_CHECKING:
+    from .app import App
 
 STORE_ID = 1
 MAX_DESCRIPTION = 256
@@ -21,11 +23,6 @@ _PRIMITIVE = re.compile(
     r"timestamp|boolean|string|date|binary"
 )
 _NESTED = re.compile(r"(array|map|struct|uniontype)<.+>", re.DOTALL)
-_DELTA_TYPES = {
-    **{t: t for t in ("float", "double", "boolean", "string", "date", "binary")},
-    **{"tinyint": "byte", "smallint": "short", "int": "integer", "bigint": "long"},
-    "timestamp": "timestamp_ntz",
-}
 STATISTICS_DEFAULT = {
     "enabled": True,
     "histograms": False,
@@ -40,14 +37,6 @@ _UNSUPPORTED_FIELDS = (
     *("ttlEnabled", "sinkEnabled", "partitionedBy", "zorderBy", "clusteredBy", "sortOrder"),
     *("bucketIndex", "notificationTopicName", "onlineConfig"),
 )
-
-
-class NoData(Exception):
-    """A feature group has no table yet, or one that cannot be read; the text names it."""
-
-
-class NoTable(NoData):
-    """A feature group has no table yet."""
 
 
 def check_name(name: str, code: int = 270091, what: str = "name") -> str:
@@ -85,45 +74,12 @@ def group_by_id(request: Request, id: int) -> Entity:
     return found
 
 
-def location(app: Any, group: Entity) -> str:
-    """The folder of the Delta table. It is stored relative, so a data folder can be moved."""
-    return str(app.folder.tables / group.doc["table"])
-
-
-def open_table(app: Any, group: Entity, as_of: int | None = None) -> Any:
-    """The Delta table of a group, now or as it was at a time in milliseconds; NoData if none.
-
-    "No data found" is the one beginning of an error text that the client hands on to its user.
-    """
-    from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
-
-    try:
-        table = DeltaTable(location(app, group))
-        if as_of is not None:
-            table.load_as_version(datetime.fromtimestamp(as_of / 1000, UTC))
-        return table
-    except TableNotFoundError:
-        raise NoTable(_no_data(app, group, "nothing was inserted yet.")) from None
-    except Exception as e:
-        raise NoData(_no_data(app, group, f"its table cannot be read. {_line(e)}")) from e
-
-
-def _line(e: Exception) -> str:
-    """What the engine says, without its backtrace."""
-    return str(e).partition("\n")[0]
-
-
-def _no_data(app: Any, group: Entity, why: str) -> str:
-    return f"No data found for featuregroup {app.project}.{group.name}_{group.version}: {why}"
-
-
 def iso(created: int) -> str:
     """Milliseconds since 1970 as the backend writes a date."""
     return datetime.fromtimestamp(created / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
-def short(app: Any, group: Entity) -> dict[str, Any]:
+def short(app: App, group: Entity) -> dict[str, Any]:
     """The form in which a feature group appears inside features and serving keys."""
     return {
         "type": "featuregroupDTO",
@@ -139,7 +95,7 @@ def short(app: Any, group: Entity) -> dict[str, Any]:
     }
 
 
-def full(app: Any, group: Entity) -> dict[str, Any]:
+def full(app: App, group: Entity) -> dict[str, Any]:
     """The whole feature group, as a GET answers it.
 
     `location` is a local path and the storage connector claims S3 without credentials: that is
@@ -316,7 +272,7 @@ def update(request: Request, id: int) -> Any:
             if (text := take(sent, "description", str, None)) is not None:
                 doc["description"] = check_description(text)
             doc["features"] = _appended(group, _read_features(sent))
-            _add_columns(app, group, doc["features"][len(group.doc["features"]) :])
+            add_columns(app, group, doc["features"][len(group.doc["features"]) :])
         elif request.flag("updateStatsConfig"):
             doc["statisticsConfig"] = _statistics_config(sent, doc["features"])
         elif request.arg("deprecate") is not None:
@@ -349,34 +305,7 @@ def _appended(group: Entity, sent: list[dict[str, Any]]) -> list[dict[str, Any]]
     return features
 
 
-def _add_columns(app: Any, group: Entity, features: list[dict[str, Any]]) -> None:
-    """Appended features become columns of the table before they are in the metadata: a feature
-    without its column would make every read of the group fail."""
-    from deltalake import Field
-    from deltalake.exceptions import DeltaError
-
-    if not features:
-        return
-    try:
-        table = open_table(app, group)
-    except NoTable:  # the first insert makes it, with every column
-        return
-    for feature in features:
-        if feature["type"] not in _DELTA_TYPES:
-            raise unsupported(f"append_features with the type {feature['type']!r}")
-    new = [Field(f["name"], _DELTA_TYPES[f["type"]]) for f in features]
-    there = {field.name: field for field in table.schema().fields}
-    for field in new:  # there already if an earlier call was killed between table and metadata
-        if field.name in there and there[field.name].type != field.type:
-            raise ApiError(270114, f"The table has a column {field.name!r} of another type.")
-    if missing := [field for field in new if field.name not in there]:
-        try:
-            table.alter.add_columns(missing)
-        except DeltaError as e:  # another writer was faster
-            raise http_error(409, f"The table could not be changed: {_line(e)}") from None
-
-
-def views_of(app: Any, id: int) -> list[Entity]:
+def views_of(app: App, id: int) -> list[Entity]:
     """The feature views whose query reads a group."""
     return [
         v
@@ -403,21 +332,15 @@ def delete(request: Request, id: int) -> Any:
                 f"view {names}. Delete it with force=True or delete_feature_views=True.",
             )
         app.folder.remove(id)
-    _drop_table(app, group)
+    drop_table(app, group)
 
 
 @route("POST", "featuregroups/{id:int}/clear")
 def clear(request: Request, id: int) -> Any:
     """What `insert(overwrite=True)` calls first: the rows and the commits go."""
     group = group_by_id(request, id)
-    _drop_table(request.app, group)
+    drop_table(request.app, group)
     return full(request.app, group)
-
-
-def _drop_table(app: Any, group: Entity) -> None:
-    """Renamed away first: gone at once and wholly, whatever is killed."""
-    with app.folder.aside() as gone, contextlib.suppress(FileNotFoundError):
-        os.rename(location(app, group), gone)
 
 
 @route("POST", "featuregroups/{id:int}/updatetableschema")
@@ -439,37 +362,6 @@ def no_expectations(request: Request, id: int) -> Any:
     """Every insert asks; there never is one, see `create`."""
     group_by_id(request, id)
     return {"count": 0, "items": []}
-
-
-def history(app: Any, group: Entity) -> list[dict[str, Any]]:
-    """The commits of a group, newest first, read from the Delta log itself.
-
-    The log is the truth: a client killed between its write and its report loses no commit.
-    """
-    table, commits = open_table(app, group), []
-    try:
-        entries = table.history()
-    except Exception as e:
-        raise NoData(_no_data(app, group, f"its commits cannot be read. {_line(e)}")) from e
-    for entry in entries:
-        metrics = entry.get("operationMetrics", {})
-        if entry.get("operation") not in ("WRITE", "MERGE"):
-            continue
-        commits.append(
-            {
-                "commitID": entry["timestamp"],
-                "commitTime": entry["timestamp"],
-                "commitDateString": datetime.fromtimestamp(entry["timestamp"] / 1000, UTC).strftime(
-                    "%Y%m%d%H%M%S%f"
-                )[:-3],
-                "rowsInserted": metrics.get(
-                    "num_added_rows", metrics.get("num_target_rows_inserted", 0)
-                ),
-                "rowsUpdated": metrics.get("num_target_rows_updated", 0),
-                "rowsDeleted": metrics.get("num_target_rows_deleted", 0),
-            }
-        )
-    return commits
 
 
 @route("POST", "featuregroups/{id:int}/commits")

@@ -20,9 +20,10 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from . import files, groups, jobs, queries, user_secrets, views
+from . import execution, files, groups, jobs, tables, user_secrets, views, wire
 from .app import App
 from .protocol import ApiError, Request, http_error
+from .query import from_doc
 from .state import Entity
 
 if TYPE_CHECKING:
@@ -185,12 +186,6 @@ def _overview(request: Request) -> Response:
     return _page("overview.html", app=app, tables=tables)
 
 
-def _rows(request: Request, sql: str, group: Entity) -> tuple[list[str], list[Any]]:
-    schema, batches = queries.run(request.app, queries.Plan(sql, [group], [None]))
-    rows = [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
-    return schema.names, rows
-
-
 def _group(request: Request, id: int) -> Response:
     app, group = request.app, groups.group_by_id(request, id)
     problem, total = "", 0
@@ -198,10 +193,9 @@ def _group(request: Request, id: int) -> Response:
     rows: list[Any] = []
     commits: list[dict[str, Any]] = []
     try:
-        total = _rows(request, "SELECT count(*) AS n FROM g0", group)[1][0][0]
-        names, rows = _rows(request, "SELECT * FROM g0 LIMIT 10", group)
-        commits = groups.history(app, group)
-    except groups.NoData as e:
+        total, names, rows = execution.first_rows(app, group, 10)
+        commits = tables.history(app, group)
+    except tables.NoData as e:
         problem = str(e)
     numbers = ("rowsInserted", "rowsUpdated", "rowsDeleted")
     return _page(
@@ -230,7 +224,7 @@ def _view(request: Request, name: str, version: int) -> Response:
             (f["name"], f["type"], ", ".join(text for key, text in roles.items() if f[key]))
             for f in views.view_dto(request, view)["features"]
         ],
-        sources=[[_link(app, g)] for g in queries.sources(request, view.doc["query"])],
+        sources=[[_link(app, g)] for g in wire.sources(request, from_doc(view.doc["query"]))],
         datasets=[
             (d.version, time_of(d.created))
             for d in app.folder.all("trainingdataset", owner=view.id)

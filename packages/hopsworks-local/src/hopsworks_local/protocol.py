@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 MAX_OPEN_BYTES = 4096  # of what needs no key: the form that asks for it
 MAX_JSON_BYTES = 16 * 2**20
-MAX_JSON_DEPTH = 200  # the deepest filter that is read takes half of it
+MAX_JSON_DEPTH = 1_000  # a chain of filters is as deep as it is long; the client ends below that
+sys.setrecursionlimit(10 * MAX_JSON_DEPTH)
 MAX_UPLOAD_BYTES = 128 * 2**20  # one multipart chunk; the client's default chunk is 10 MB
 
 

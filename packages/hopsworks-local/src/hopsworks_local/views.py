@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import queries
+from . import wire
+from .execution import feature as feature_of
 from .groups import (
     STATISTICS_DEFAULT,
     STORE_ID,
@@ -17,7 +19,11 @@ from .groups import (
     short,
 )
 from .protocol import ApiError, Reply, Request, route, take, unsupported
+from .query import Query, Selected, both, from_doc, node_from_doc, node_to_doc, to_doc
 from .state import Entity, Exists
+
+if TYPE_CHECKING:
+    from .app import App
 
 FORMATS = (
     "csv",
@@ -57,12 +63,12 @@ def create(request: Request) -> Reply:
     if take(doc, "query", dict, None) is None:
         raise ApiError(270180, "A feature view needs a query.")
     with app.folder.transaction():
-        query = queries.parse(request, doc["query"])
-        if not all(part["features"] for part in (query, *(j["query"] for j in query["joins"]))):
+        query = wire.parse(request, doc["query"])
+        if not all(part.features for part in query.parts()):
             raise ApiError(270180, "Every group of a feature view's query needs features.")
         stored = {
             "description": check_description(take(doc, "description", str, "")),
-            "query": query,
+            "query": to_doc(query),
             "roles": _read_roles(request, query, take(doc, "features", list, [])),
             "transformations": _read_transformations(request, query, doc),
         }
@@ -75,14 +81,12 @@ def create(request: Request) -> Reply:
     return Reply(201, view_dto(request, view))
 
 
-def _read_roles(
-    request: Request, query: dict[str, Any], features: list[Any]
-) -> dict[str, list[list[Any]]]:
+def _read_roles(request: Request, query: Query, features: list[Any]) -> dict[str, list[list[Any]]]:
     """Which columns, as [source, feature], are labels and helpers; matched by name, and by group
     when the client names one."""
     roles: dict[str, list[list[Any]]] = {role: [] for role in _ROLES}
-    groups = queries.sources(request, query)
-    columns = queries.output(request.app, groups, query)
+    groups = wire.sources(request, query)
+    columns = wire.output(request.app, groups, query)
     for feature in features:
         name = take(feature, "name", str)
         owner = take(take(feature, "featuregroup", dict, {}), "id", int, None)
@@ -90,9 +94,9 @@ def _read_roles(
             if not take(feature, role, bool, False):
                 continue
             matches = [
-                [i, f]
-                for i, f, out in columns
-                if name in (f, out) and owner in (None, groups[i].id)
+                [c.source, c.feature]
+                for c in columns
+                if name in (c.feature, c.name) and owner in (None, groups[c.source].id)
             ]
             if not matches:
                 raise ApiError(code, f"The column {name!r} is not in the view's query.")
@@ -101,11 +105,12 @@ def _read_roles(
 
 
 def _read_transformations(
-    request: Request, query: dict[str, Any], doc: dict[str, Any]
+    request: Request, query: Query, doc: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """The model-dependent transformation functions; the client runs them, we keep their source."""
     found = []
-    names = [n for _, _, n in queries.output(request.app, queries.sources(request, query), query)]
+    columns = wire.output(request.app, wire.sources(request, query), query)
+    names = [column.name for column in columns]
     for i, function in enumerate(take(doc, "transformationFunctions", list, [])):
         udf = take(function, "hopsworksUdf", dict)
         take(udf, "sourceCode", str), take(udf, "name", str)
@@ -123,8 +128,8 @@ def _read_transformations(
 def view_dto(request: Request, view: Entity) -> dict[str, Any]:
     """A whole feature view; 404/270009 when a group that it reads was deleted."""
     app, doc = request.app, view.doc
-    query = doc["query"]
-    groups = queries.sources(request, query)
+    query = from_doc(doc["query"])
+    groups = wire.sources(request, query)
     return {
         "type": "featureViewDTO",
         "id": view.id,
@@ -136,8 +141,8 @@ def view_dto(request: Request, view: Entity) -> dict[str, Any]:
         "created": iso(view.created),
         "creator": app.user,
         "loggingEnabled": False,
-        "query": queries.to_wire(request, query),
-        "features": _features(app, groups, doc),
+        "query": wire.to_wire(request, query),
+        "features": _features(app, groups, query, doc["roles"]),
         "servingKeys": _serving_keys(app, groups, query),
         "transformationFunctions": [
             {**f, "featurestoreId": STORE_ID} for f in doc["transformations"]
@@ -145,29 +150,31 @@ def view_dto(request: Request, view: Entity) -> dict[str, Any]:
     }
 
 
-def _features(app: Any, groups: list[Entity], doc: dict[str, Any]) -> list[dict[str, Any]]:
+def _features(
+    app: App, groups: wire.Groups, query: Query, roles: dict[str, list[Any]]
+) -> list[dict[str, Any]]:
     return [
         {
             "index": index,
-            "name": name,
-            "featureGroupFeatureName": feature,
-            "type": queries.column(groups[i], feature)["type"],
-            "featuregroup": short(app, groups[i]),
-            **{role: [i, feature] in doc["roles"][role] for role in _ROLES},
+            "name": column.name,
+            "featureGroupFeatureName": column.feature,
+            "type": feature_of(groups[column.source], column.feature)["type"],
+            "featuregroup": short(app, groups[column.source]),
+            **{role: [column.source, column.feature] in roles[role] for role in _ROLES},
         }
-        for index, (i, feature, name) in enumerate(queries.output(app, groups, doc["query"]))
+        for index, column in enumerate(wire.output(app, groups, query))
     ]
 
 
-def _serving_keys(app: Any, groups: list[Entity], query: dict[str, Any]) -> list[dict[str, Any]]:
+def _serving_keys(app: App, groups: wire.Groups, query: Query) -> list[dict[str, Any]]:
     """The primary keys of every group; a key joined to a left primary key need not be given."""
     keys, taken = [], set()
     left_keys = {f["name"] for f in groups[0].doc["features"] if f["primary"]}
     for i, group in enumerate(groups):
-        join = query["joins"][i - 1] if i else {"on": [], "prefix": None}
-        joined = {right: left for left, right in join["on"]}
+        join = query.joins[i - 1] if i else None
+        joined = {right: left for left, right in join.on} if join else {}
         for feature in (f["name"] for f in group.doc["features"] if f["primary"]):
-            prefix = join["prefix"] or ""
+            prefix = (join and join.prefix) or ""
             if prefix + feature in taken:
                 prefix = f"{i}_{prefix}"
             taken.add(prefix + feature)
@@ -251,8 +258,8 @@ def batch_query_filtered(request: Request, name: str, version: int) -> Any:
 
 
 def _batch_query(request: Request, view: Entity, extra: Any) -> dict[str, Any]:
-    query, roles = view.doc["query"], view.doc["roles"]
-    groups = queries.sources(request, query)
+    query, roles = from_doc(view.doc["query"]), view.doc["roles"]
+    groups = wire.sources(request, query)
     left_out = [
         tuple(column)
         for role, flag in (
@@ -264,31 +271,31 @@ def _batch_query(request: Request, view: Entity, extra: Any) -> dict[str, Any]:
         for column in roles[role]
     ]
 
-    def selected(i: int, part: dict[str, Any]) -> dict[str, Any]:
-        names = [f["name"] for f in part["features"]]
-        features = [f for f in part["features"] if (i, f["name"]) not in left_out]
+    def selected(i: int, part: Query) -> Query:
+        names = [f.name for f in part.features]
+        features = [f for f in part.features if (i, f.name) not in left_out]
         added = []
         if request.flag("with_primary_keys"):
             added += [f["name"] for f in groups[i].doc["features"] if f["primary"]]
         if request.flag("with_event_time") and groups[i].doc["eventTime"]:
             added.append(groups[i].doc["eventTime"])
-        features += [{"name": n, "qualified": True} for n in dict.fromkeys(added) if n not in names]
-        return {**part, "features": features}
+        features += [Selected(n, qualified=True) for n in dict.fromkeys(added) if n not in names]
+        return replace(part, features=tuple(features))
 
-    condition = query["filter"]
-    for window in queries.time_window(
+    condition = query.filter
+    for window in wire.time_window(
         groups[0], request.number("start_time"), request.number("end_time")
     ):
-        condition = queries.both(condition, window)
+        condition = both(condition, window)
     if (td_version := request.number("td_version")) is not None:
-        condition = queries.both(condition, dataset_of(request, view, td_version).doc["filter"])
+        dataset = dataset_of(request, view, td_version)
+        condition = both(condition, node_from_doc(dataset.doc["filter"]))
     if extra is not None:
-        condition = queries.both(condition, queries.parse_filter(groups, extra))
-    joins = [
-        {**join, "query": selected(i, join["query"])} for i, join in enumerate(query["joins"], 1)
-    ]
-    cut = {**selected(0, query), "filter": condition, "joins": joins}
-    return queries.to_wire(request, cut)
+        condition = both(condition, wire.parse_filter(groups, extra))
+    joins = tuple(
+        replace(join, query=selected(i, join.query)) for i, join in enumerate(query.joins, 1)
+    )
+    return wire.to_wire(request, replace(selected(0, query), filter=condition, joins=joins))
 
 
 # -- training datasets -----------------------------------------------------------------------------
@@ -306,7 +313,8 @@ def dataset_of(request: Request, view: Entity, version: int) -> Entity:
 
 def dataset_dto(request: Request, view: Entity, dataset: Entity) -> dict[str, Any]:
     """A training dataset as a GET answers it."""
-    groups = queries.sources(request, view.doc["query"])
+    query = from_doc(view.doc["query"])
+    groups = wire.sources(request, query)
     return {
         "type": "trainingDatasetDTO",
         "id": dataset.id,
@@ -316,7 +324,7 @@ def dataset_dto(request: Request, view: Entity, dataset: Entity) -> dict[str, An
         "featurestoreName": request.app.project,
         "created": iso(dataset.created),
         "creator": request.app.user,
-        "features": _features(request.app, groups, view.doc),
+        "features": _features(request.app, groups, query, view.doc["roles"]),
         "dataSource": {},
         **dataset.doc["sent"],
     }
@@ -335,11 +343,11 @@ def create_dataset(request: Request, name: str, version: int) -> Reply:
     wanted = check_version(take(doc, "version", int, None), 270058)
     with app.folder.transaction():
         view = view_of(request, name, version)
-        groups = queries.sources(request, view.doc["query"])
+        groups = wire.sources(request, from_doc(view.doc["query"]))
         splits = [_read_split(s) for s in take(doc, "splits", list, [])]
         _check_splits(splits, groups[0])
         start, end = take(doc, "eventStartTime", int, None), take(doc, "eventEndTime", int, None)
-        queries.time_window(groups[0], start, end)
+        list(wire.time_window(groups[0], start, end))  # refuses what could not be read later
         extra = take(doc, "extraFilter", dict, None)
         sent = {
             "description": check_description(take(doc, "description", str, "")),
@@ -354,7 +362,8 @@ def create_dataset(request: Request, name: str, version: int) -> Reply:
             "statisticsConfig": {**STATISTICS_DEFAULT, **take(doc, "statisticsConfig", dict, {})},
             "extraFilter": extra,
         }
-        stored = {"sent": sent, "filter": queries.parse_filter(groups, extra) if extra else None}
+        condition = wire.parse_filter(groups, extra) if extra else None
+        stored = {"sent": sent, "filter": node_to_doc(condition)}
         limit, now = app.training_dataset_quota, app.folder.count("trainingdataset")
         if limit is not None and now >= limit:
             raise ApiError(

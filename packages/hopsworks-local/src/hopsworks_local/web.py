@@ -33,9 +33,9 @@ from . import (  # noqa: F401  (each registers its routes)
     views,
 )
 from .app import App
-from .groups import NoData
 from .login import feature_store
 from .protocol import ApiError, Handler, Reply, Request, http_error, without_nulls
+from .tables import NoData
 
 API = ["hopsworks-api", "api"]
 IDLE_SECONDS = 120
