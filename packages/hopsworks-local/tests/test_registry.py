@@ -35,13 +35,14 @@ def model(app: Any, api: Any, name: str) -> Any:
         ({"items": {"type": "integer", "minimum": 3}}, [3, 4], 201),
         ({"items": {"type": "integer", "minimum": 3}}, [2], 400),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"type": "string"}}}, "b", 201),
-        (True, {"b": 1}, 201),
+        ({"properties": {"a": True}}, {"b": 1}, 201),
         # schemas that are none, or lead elsewhere
         ({"type": "text"}, "b", 400),
         ({"required": [[]]}, {"a": 1}, 400),
         ({"$ref": "https://127.0.0.1:9/schema.json"}, "b", 400),
         ({"$ref": "#"}, "b", 400),
         (7, "b", 400),
+        (True, "b", 400),
     ],
 )
 def test_what_a_tag_schema_says(

@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 __all__ = ["Server", "start"]
 
@@ -122,27 +122,34 @@ def start(
         process_group=0,
     )
     assert process.stdin
-    assert process.stdout
-    assert process.stderr
     with contextlib.suppress(BrokenPipeError):  # it has ended already; its output says why
         process.stdin.write(json.dumps(settings) + "\n")
         process.stdin.flush()
+    info = _wait_until_ready(process)
+    assert process.stderr
+    relay = threading.Thread(target=_relay, args=(process.stderr,), daemon=True)
+    relay.start()
+    token = info.pop("page_token")
+    return Server(process, client_env(**info), relay, token)
+
+
+def _wait_until_ready(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Return what the server says when it is ready, or raise its reason why it is not."""
+    assert process.stdout
+    assert process.stderr
     begin, hangs = time.monotonic(), threading.Timer(START_SECONDS, process.kill)
     hangs.daemon = True
     hangs.start()
     line = process.stdout.readline()
     hangs.cancel()
-    if not line:
-        reason = process.stderr.read().strip()
-        process.wait()
-        if time.monotonic() - begin >= START_SECONDS:
-            reason = f"hopsworks_local was not ready within {START_SECONDS} s. {reason}".strip()
-        raise RuntimeError(reason or f"hopsworks_local ended with {process.returncode}")
-    relay = threading.Thread(target=_relay, args=(process.stderr,), daemon=True)
-    relay.start()
-    info = json.loads(line)
-    token = info.pop("page_token")
-    return Server(process, client_env(**info), relay, token)
+    if line:
+        info: dict[str, Any] = json.loads(line)
+        return info
+    reason = process.stderr.read().strip()
+    process.wait()
+    if time.monotonic() - begin >= START_SECONDS:
+        reason = f"hopsworks_local was not ready within {START_SECONDS} s. {reason}".strip()
+    raise RuntimeError(reason or f"hopsworks_local ended with {process.returncode}")
 
 
 def project_name(given: str | None) -> str:

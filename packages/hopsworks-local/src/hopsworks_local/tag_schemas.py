@@ -17,7 +17,7 @@ def check(folder: Folder, name: str, value: Any) -> None:
     from referencing.exceptions import Unresolvable
 
     schema = _schema(folder, name)
-    if not isinstance(schema, (dict, bool)):
+    if not isinstance(schema, dict):
         raise ApiError(370005, f"The schema of the tag {name!r} is wrong: it is no object.")
     try:
         validator = validators.validator_for(schema)
