@@ -1,11 +1,14 @@
 """What the test files share: the real wines, and one run of the whole pipeline."""
 
+import contextlib
+import io
 import os
 import pickle
 import shutil
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest.mock import patch  # for the environment only; the client is never replaced
@@ -17,6 +20,8 @@ from filelock import FileLock
 import hopsworks_local
 from tests.processes import REPOSITORY, copy_project
 from wine import dataset, features
+from wine import train as train_module
+from wine.candidates import BY_NAME
 from wine.connection import connect
 from wine.groups import BALANCED, DAILY, PREDICTION, WINE
 from wine.prepare import distinct_wines, training_part
@@ -60,6 +65,17 @@ def wines(raw):
 def train(wines):
     """The training wines, numbered from 0."""
     return training_part(wines)
+
+
+CHOSEN = {"name": "ridge", "members": [], "rmse": 0.7, "finished": "2026-11-23 10:00 UTC"}
+
+
+@pytest.fixture(scope="session")
+def training(wines, train):
+    """Ridge, evaluated and fitted as wine.train does it: a whole Training in a few seconds."""
+    test = wines[wines["split"] == "test"].reset_index(drop=True)
+    data = train_module.Data(BY_NAME["ridge"], CHOSEN, wines, train, test, None)
+    return train_module.run(data)
 
 
 @dataclass(frozen=True)
@@ -188,10 +204,22 @@ def run_pipeline(pipeline, store):
 
 
 class Reader:
-    """Reads what a pipeline left in its Hopsworks, through the client and a server of its own."""
+    """A pipeline's Hopsworks, through the client and a server of its own."""
 
-    def __init__(self, project):
-        self.project, self.store = project, project.get_feature_store()
+    def __init__(self, env):
+        self.env = env
+        with patch.dict(os.environ, env):
+            self.project = connect()
+        self.store = self.project.get_feature_store()
+
+    def run(self, program, *arguments):
+        """Run a script's ``main`` in this process; return what it printed."""
+        with (
+            patch.dict(os.environ, self.env),
+            contextlib.redirect_stdout(io.StringIO()) as printed,
+        ):
+            program.main([str(argument) for argument in arguments], standalone_mode=False)
+        return printed.getvalue()
 
     def rows(self):
         """Return how many rows each existing feature group has."""
@@ -204,25 +232,43 @@ class Reader:
     def read(self, group):
         return features.read(self.store, group)
 
+    def delete(self, *groups):
+        """Delete feature groups, as a user would."""
+        with warnings.catch_warnings(action="ignore"):
+            for group in groups:
+                features.find(self.store, group).delete()
 
-@pytest.fixture
-def reader():
-    """Opens a pipeline's Hopsworks for reading; closed when the test ends."""
+
+@contextlib.contextmanager
+def readers():
+    """A function that opens a pipeline's Hopsworks; all are closed at the end."""
     import hopsworks
 
     servers = []
 
     def read(pipeline):
-        server = hopsworks_local.start(pipeline.store, "wine")
-        servers.append(server)
-        with patch.dict(os.environ, server.env):
-            return Reader(connect())
+        servers.append(hopsworks_local.start(pipeline.store, "wine"))
+        return Reader(servers[-1].env)
 
     yield read
     if servers:
         hopsworks.logout()
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+def reader():
+    """Opens a pipeline's Hopsworks; closed when the test ends."""
+    with readers() as read:
+        yield read
+
+
+@pytest.fixture(scope="module")
+def module_reader():
+    """The same, closed when the module's tests have ended. Not together with ``reader``."""
+    with readers() as read:
+        yield read
 
 
 class Proven:

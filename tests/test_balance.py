@@ -84,11 +84,16 @@ def test_wines_already_balanced_stay_as_they_are(train):
     assert not balance(few)["synthetic"].any()
 
 
-def test_a_grade_with_two_wines_and_no_wines_at_all_are_errors(train):
-    few = train.groupby("quality").head(5)
-    nines = few[few["quality"] == 9].index
-    with pytest.raises(ValueError, match="n_neighbors"):
-        balance(few.drop(nines[2:]))
+@pytest.mark.parametrize("left", [1, 2])
+def test_a_grade_with_one_or_two_wines_stays_as_it_is(train, left):
+    nines = train[train["quality"] == 9].index
+    balanced = balance(train.drop(nines[left:]).reset_index(drop=True))
+    counts = balanced["quality"].value_counts()
+    assert counts[9] == left
+    assert set(counts.drop(9)) == {train["quality"].value_counts().max()}
+
+
+def test_no_wines_are_an_error(train):
     with pytest.raises(ValueError, match="0 sample"):
         balance(train.head(0))
 

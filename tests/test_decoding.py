@@ -1,4 +1,4 @@
-"""From an expected grade to a grade, and to a probability of every grade."""
+"""From a predicted score to a grade, and to a probability for every grade."""
 
 import itertools
 
@@ -9,31 +9,41 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from wine.columns import GRADES
-from wine.decoding import PLAIN_CUTS, decode, learn_cuts, learn_odds, probabilities
+from wine.decoding import (
+    PLAIN_CUTS,
+    Odds,
+    decode,
+    learn_cuts,
+    learn_odds,
+    learn_set_level,
+    prediction_sets,
+    probabilities,
+    probability_of,
+)
 from wine.metrics import score
 
-numbers = st.lists(st.floats(allow_nan=False, width=32), min_size=1, max_size=50)
+score_lists = st.lists(st.floats(allow_nan=False, width=32), min_size=1, max_size=50)
 six_cuts = st.lists(st.floats(-20, 20), min_size=6, max_size=6).map(sorted)
 
 
 @pytest.fixture(scope="module")
 def shrunken():
-    """True grades and expected grades as models give them: pulled towards the middle, noisy."""
+    """True grades and predicted scores as models give them: pulled towards the middle, noisy."""
     random = np.random.default_rng(0)
     truth = random.choice(GRADES, 3000, p=[0.01, 0.04, 0.32, 0.43, 0.16, 0.03, 0.01])
     return truth, 5.8 + 0.4 * (truth - 5.8) + random.normal(0, 0.4, 3000)
 
 
-@given(numbers, six_cuts)
-def test_grades_rise_with_the_expected_grade_and_stay_on_the_scale(expected, cuts):
-    grades = decode(np.sort(expected), cuts)
+@given(score_lists, six_cuts)
+def test_grades_rise_with_the_score_and_stay_on_the_scale(scores, cuts):
+    grades = decode(np.sort(scores), cuts)
     assert (np.diff(grades) >= 0).all()
     assert set(grades) <= set(GRADES)
 
 
 @given(st.floats(3, 9))
-def test_plain_cuts_round(expected):
-    assert decode(expected) == min(9, np.floor(expected + 0.5))
+def test_plain_cuts_round(scores):
+    assert decode(scores) == min(9, np.floor(scores + 0.5))
 
 
 def test_what_lies_beyond_the_scale_gets_its_ends_and_a_cut_belongs_to_the_grade_above():
@@ -44,7 +54,7 @@ def test_what_lies_beyond_the_scale_gets_its_ends_and_a_cut_belongs_to_the_grade
     assert decode(np.full((2, 3), 6.0)).shape == (2, 3)
 
 
-def test_a_missing_or_mistyped_expected_grade_is_an_error():
+def test_a_missing_or_mistyped_score_is_an_error():
     with pytest.raises(ValueError, match="missing"):
         decode([5.0, np.nan])
     with pytest.raises(TypeError):
@@ -52,32 +62,32 @@ def test_a_missing_or_mistyped_expected_grade_is_an_error():
 
 
 def test_learned_cuts_beat_rounding_and_cost_at_most_a_point_of_accuracy(shrunken):
-    truth, expected = shrunken
-    plain = score(truth, decode(expected))
-    cuts = learn_cuts(truth, expected)
-    learned = score(truth, decode(expected, cuts))
+    truth, scores = shrunken
+    plain = score(truth, decode(scores))
+    cuts = learn_cuts(truth, scores)
+    learned = score(truth, decode(scores, cuts))
     assert list(cuts) == sorted(cuts)
     assert len(cuts) == 6
     assert learned["qwk"] > plain["qwk"] + 0.05
     assert learned["accuracy"] >= plain["accuracy"] - 0.0101
-    free = score(truth, decode(expected, learn_cuts(truth, expected, accuracy_loss=1)))
+    free = score(truth, decode(scores, learn_cuts(truth, scores, accuracy_loss=1)))
     assert free["qwk"] >= learned["qwk"] - 0.001
 
 
 def test_learned_cuts_are_the_best_of_all_that_may_be_tried(shrunken):
-    truth, expected = (part[:300] for part in shrunken)
-    plain = score(truth, decode(expected))["accuracy"]
+    truth, scores = (part[:300] for part in shrunken)
+    plain = score(truth, decode(scores))["accuracy"]
     tried = (
         tuple(centre + (cut - centre) / stretch for cut in PLAIN_CUTS)
         for stretch, centre in itertools.product(np.arange(1, 2.2, 0.04), np.arange(5.2, 6.6, 0.05))
     )
-    results = [score(truth, decode(expected, cuts)) for cuts in tried]
+    results = [score(truth, decode(scores, cuts)) for cuts in tried]
     best = max(r["qwk"] for r in results if r["accuracy"] >= plain - 0.01)
-    learned = score(truth, decode(expected, learn_cuts(truth, expected)))["qwk"]
+    learned = score(truth, decode(scores, learn_cuts(truth, scores)))["qwk"]
     assert learned == pytest.approx(best, abs=0.005)  # cuts are given with four decimals
 
 
-def test_perfect_expectations_are_rounded_and_no_wines_are_an_error():
+def test_perfect_scores_are_rounded_and_no_wines_are_an_error():
     truth = np.repeat(GRADES, 5)
     assert (decode(truth, learn_cuts(truth, truth)) == truth).all()
     assert len(learn_cuts([6], [6.1])) == 6
@@ -88,42 +98,42 @@ def test_perfect_expectations_are_rounded_and_no_wines_are_an_error():
 
 
 def test_the_order_of_the_wines_does_not_matter(shrunken):
-    truth, expected = shrunken
+    truth, scores = shrunken
     order = np.random.default_rng(1).permutation(len(truth))
-    assert learn_cuts(truth[order], expected[order]) == learn_cuts(truth, expected)
+    assert learn_cuts(truth[order], scores[order]) == learn_cuts(truth, scores)
 
 
-ODDS = {"slope": 2.5, "thresholds": [7.0, 10.0, 13.5, 16.5, 19.0, 21.5]}
+ODDS = Odds(2.5, (7.0, 10.0, 13.5, 16.5, 19.0, 21.5))
 
 
-@given(numbers)
-def test_probabilities_are_between_0_and_1_and_sum_to_1(expected):
-    chances = probabilities(expected, ODDS)
-    assert chances.shape == (len(expected), 7)
+@given(score_lists)
+def test_probabilities_are_between_0_and_1_and_sum_to_1(scores):
+    chances = probabilities(scores, ODDS)
+    assert chances.shape == (len(scores), 7)
     assert ((chances >= 0) & (chances <= 1)).all()
     assert np.allclose(chances.sum(axis=1), 1)
 
 
 @given(st.floats(-50, 50), st.floats(0.01, 20))
-def test_a_higher_expected_grade_makes_better_grades_likelier(expected, more):
-    lower, higher = probabilities([expected, expected + more], ODDS).cumsum(axis=1)
+def test_a_higher_score_makes_better_grades_likelier(scores, more):
+    lower, higher = probabilities([scores, scores + more], ODDS).cumsum(axis=1)
     assert (higher <= lower + 1e-12).all()
 
 
 def test_probabilities_are_the_differences_of_the_proportional_odds_formula():
-    at_most = [expit(t - 2.5 * 5.7) for t in ODDS["thresholds"]]
+    at_most = [expit(t - 2.5 * 5.7) for t in ODDS.thresholds]
     assert np.allclose(probabilities(5.7, ODDS)[0], np.diff([0, *at_most, 1]))
     assert probabilities([], ODDS).shape == (0, 7)
 
 
 def test_odds_are_learned_back_from_grades_drawn_with_them():
     random = np.random.default_rng(0)
-    expected = random.normal(5.8, 0.6, 5000)
-    edges = probabilities(expected, ODDS).cumsum(axis=1)
-    truth = 3 + (random.random(len(expected))[:, None] > edges[:, :-1]).sum(axis=1)
-    learned = learn_odds(truth, expected)
-    assert learned["slope"] == pytest.approx(2.5, rel=0.1)
-    stated, meant = probabilities(expected, learned), probabilities(expected, ODDS)
+    scores = random.normal(5.8, 0.6, 5000)
+    edges = probabilities(scores, ODDS).cumsum(axis=1)
+    truth = 3 + (random.random(len(scores))[:, None] > edges[:, :-1]).sum(axis=1)
+    learned = learn_odds(truth, scores)
+    assert learned.slope == pytest.approx(2.5, rel=0.1)
+    stated, meant = probabilities(scores, learned), probabilities(scores, ODDS)
     assert np.abs(stated - meant).mean() < 0.006
 
 
@@ -132,7 +142,31 @@ def test_odds_are_learned_back_from_grades_drawn_with_them():
 @given(st.lists(st.sampled_from(GRADES), min_size=1, max_size=30))
 def test_odds_of_any_grades_are_ordered_and_finite(truth):
     learned = learn_odds(truth, np.linspace(4, 8, len(truth)))
-    assert np.isfinite([learned["slope"], *learned["thresholds"]]).all()
-    assert learned["slope"] > 0
-    assert learned["thresholds"] == sorted(learned["thresholds"])
+    assert np.isfinite([learned.slope, *learned.thresholds]).all()
+    assert learned.slope > 0
+    assert list(learned.thresholds) == sorted(learned.thresholds)
     assert np.allclose(probabilities([3, 6, 9], learned).sum(axis=1), 1)
+
+
+def test_the_probability_of_a_grade_is_its_own():
+    chances = probabilities([4.0, 8.0], ODDS)
+    assert probability_of([4, 9], chances).tolist() == [chances[0, 1], chances[1, 6]]
+
+
+def test_a_set_holds_the_likeliest_grades_first_and_always_one():
+    chances = np.array([[0.1, 0.5, 0.3, 0.05, 0.03, 0.01, 0.01]])
+    assert prediction_sets(chances, 1e-9)[0].tolist() == [False, True] + 5 * [False]
+    assert prediction_sets(chances, 0.6)[0].tolist() == [False, True, True] + 4 * [False]
+    assert prediction_sets(chances, 1.1).all()
+    assert prediction_sets(np.zeros((0, 7)), 0.8).shape == (0, 7)
+
+
+def test_the_level_is_the_least_that_holds_the_share_asked_for():
+    random = np.random.default_rng(0)
+    chances, truth = random.dirichlet(np.ones(7), 2000), random.integers(3, 10, 2000)
+    level = learn_set_level(truth, chances, 0.7)
+    holds = prediction_sets(chances, level)[np.arange(2000), truth - 3].mean()
+    fewer = prediction_sets(chances, level - 1e-6)[np.arange(2000), truth - 3].mean()
+    assert fewer <= 0.7 < holds < 0.71
+    with pytest.raises((ValueError, IndexError)):
+        learn_set_level([], np.zeros((0, 7)))

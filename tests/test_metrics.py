@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wine.columns import GRADES
-from wine.metrics import HIGHER_IS_BETTER, bootstrap, confusion, qwk_of, score, score_counts
+from wine.metrics import (
+    HIGHER_IS_BETTER,
+    bootstrap,
+    bootstrap_qwk,
+    confusion,
+    qwk_of,
+    score,
+    score_counts,
+)
 
 grade_pairs = st.lists(st.tuples(st.integers(3, 9), st.integers(3, 9)), min_size=1, max_size=60)
 
@@ -17,25 +25,25 @@ grade_pairs = st.lists(st.tuples(st.integers(3, 9), st.integers(3, 9)), min_size
 @pytest.mark.filterwarnings("ignore:A single label was found")
 @given(grade_pairs)
 def test_every_metric_is_scikit_learns(pairs):
-    truth, served = np.array(pairs).T
-    expected = served + 0.25
-    result = score(truth, served, expected)
+    truth, grades = np.array(pairs).T
+    scores = grades + 0.25
+    result = score(truth, grades, scores)
     present = np.unique(truth)
-    assert result["accuracy"] == pytest.approx(reference.accuracy_score(truth, served))
-    assert result["within_one"] == pytest.approx(np.mean(abs(truth - served) <= 1))
+    assert result["accuracy"] == pytest.approx(reference.accuracy_score(truth, grades))
+    assert result["within_one"] == pytest.approx(np.mean(abs(truth - grades) <= 1))
     assert result["macro_f1"] == pytest.approx(
-        reference.f1_score(truth, served, labels=present, average="macro", zero_division=0)
+        reference.f1_score(truth, grades, labels=present, average="macro", zero_division=0)
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="y_pred contains classes not in y_true")
-        balanced = reference.balanced_accuracy_score(truth, served)
+        balanced = reference.balanced_accuracy_score(truth, grades)
     assert result["balanced_accuracy"] == pytest.approx(balanced)
-    assert result["rmse"] == pytest.approx(reference.root_mean_squared_error(truth, expected))
-    assert result["mae"] == pytest.approx(reference.mean_absolute_error(truth, expected))
+    assert result["rmse"] == pytest.approx(reference.root_mean_squared_error(truth, scores))
+    assert result["mae"] == pytest.approx(reference.mean_absolute_error(truth, scores))
     if len(present) > 1:
-        assert result["r2"] == pytest.approx(reference.r2_score(truth, expected))
+        assert result["r2"] == pytest.approx(reference.r2_score(truth, scores))
         assert result["qwk"] == pytest.approx(
-            reference.cohen_kappa_score(truth, served, weights="quadratic", labels=GRADES)
+            reference.cohen_kappa_score(truth, grades, weights="quadratic", labels=GRADES)
         )
     assert set(result) == set(HIGHER_IS_BETTER)
     assert all(type(value) is float for value in result.values())
@@ -43,10 +51,10 @@ def test_every_metric_is_scikit_learns(pairs):
 
 @given(grade_pairs)
 def test_the_counts_are_scikit_learns_confusion_matrix(pairs):
-    truth, served = np.array(pairs).T
-    counts = confusion(truth, served)
-    assert (counts == reference.confusion_matrix(truth, served, labels=GRADES)).all()
-    assert score_counts(counts).items() <= score(truth, served).items()
+    truth, grades = np.array(pairs).T
+    counts = confusion(truth, grades)
+    assert (counts == reference.confusion_matrix(truth, grades, labels=GRADES)).all()
+    assert score_counts(counts).items() <= score(truth, grades).items()
 
 
 def test_kappa_of_a_stack_of_matrices_is_the_kappa_of_each():
@@ -77,7 +85,7 @@ def test_a_model_that_always_says_six_is_accurate_and_useless(wines):
 
 @pytest.mark.parametrize("score_or_confusion", [score, confusion])
 @pytest.mark.parametrize(
-    ("truth", "served", "said"),
+    ("truth", "grades", "message"),
     [
         ([2], [5], "3-9"),
         ([5], [10], "3-9"),
@@ -91,9 +99,9 @@ def test_a_model_that_always_says_six_is_accurate_and_useless(wines):
         ([5, 6], [5], "2 true grades but 1"),
     ],
 )
-def test_what_is_no_grade_is_refused(score_or_confusion, truth, served, said):
-    with pytest.raises(ValueError, match=said):
-        score_or_confusion(truth, served)
+def test_what_is_no_grade_is_refused(score_or_confusion, truth, grades, message):
+    with pytest.raises(ValueError, match=message):
+        score_or_confusion(truth, grades)
 
 
 def test_nothing_to_score_is_an_error_but_nothing_to_count_is_zero():
@@ -109,9 +117,9 @@ def test_nothing_to_score_is_an_error_but_nothing_to_count_is_zero():
 def test_the_bootstraps_standard_error_is_the_textbooks_for_accuracy():
     random = np.random.default_rng(0)
     truth = random.integers(3, 10, 2000)
-    served = np.where(random.random(2000) < 0.6, truth, 3 + (truth - 2) % 7)
-    draws = bootstrap(truth, served, served, repeats=400)
-    share = (served == truth).mean()
+    grades = np.where(random.random(2000) < 0.6, truth, 3 + (truth - 2) % 7)
+    draws = bootstrap(truth, grades, grades, repeats=400)
+    share = (grades == truth).mean()
     assert draws["accuracy"].mean() == pytest.approx(share, abs=0.002)
     textbook = np.sqrt(share * (1 - share) / 2000)
     assert draws["accuracy"].std() == pytest.approx(textbook, rel=0.15)
@@ -120,23 +128,32 @@ def test_the_bootstraps_standard_error_is_the_textbooks_for_accuracy():
 def test_repeats_of_the_same_wines_do_not_feign_more_wines():
     random = np.random.default_rng(0)
     truth = random.integers(3, 10, 500)
-    served = np.where(random.random(500) < 0.6, truth, 6)
-    once = bootstrap(truth, served, served, repeats=200)
-    thrice = bootstrap(truth, np.tile(served, (3, 1)), np.tile(served, (3, 1)), repeats=200)
+    grades = np.where(random.random(500) < 0.6, truth, 6)
+    once = bootstrap(truth, grades, grades, repeats=200)
+    thrice = bootstrap(truth, np.tile(grades, (3, 1)), np.tile(grades, (3, 1)), repeats=200)
     assert np.allclose(once, thrice)
+
+
+def test_the_draws_of_kappa_are_those_of_the_bootstrap():
+    random = np.random.default_rng(0)
+    truth = random.integers(3, 10, 200)
+    grades = np.where(random.random((2, 200)) < 0.6, truth, 6)
+    whole, draws = bootstrap_qwk(truth, grades, repeats=20)
+    assert whole == pytest.approx(score(np.tile(truth, 2), grades.ravel())["qwk"])
+    assert np.allclose(draws, bootstrap(truth, grades, grades, repeats=20)["qwk"])
 
 
 def test_the_seed_decides_the_draws():
     truth = np.arange(3, 10)
-    served = np.array([3, 4, 5, 6, 7, 7, 7])
-    first = bootstrap(truth, served, served, repeats=5, seed=1)
-    assert first.equals(bootstrap(truth, served, served, repeats=5, seed=1))
-    assert not first.equals(bootstrap(truth, served, served, repeats=5, seed=2))
+    grades = np.array([3, 4, 5, 6, 7, 7, 7])
+    first = bootstrap(truth, grades, grades, repeats=5, seed=1)
+    assert first.equals(bootstrap(truth, grades, grades, repeats=5, seed=1))
+    assert not first.equals(bootstrap(truth, grades, grades, repeats=5, seed=2))
 
 
 def test_a_draw_without_the_only_wine_of_a_grade_is_no_better_for_it():
     truth = np.array([9] + 200 * [5, 6])
-    served = np.where(truth == 9, 6, truth)  # all found but the 9
-    draws = bootstrap(truth, served, served, repeats=100)
+    grades = np.where(truth == 9, 6, truth)  # all found but the 9
+    draws = bootstrap(truth, grades, grades, repeats=100)
     assert (draws["macro_f1"] < 0.67).all(), "a mean over 5, 6 and 9, of which 9 is never found"
     assert np.allclose(draws["balanced_accuracy"], 2 / 3)

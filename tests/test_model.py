@@ -1,59 +1,53 @@
 """The model folder: what is saved is what is loaded, and nothing else is."""
 
-import datetime
-import json
 import pickle
+import shutil
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.dummy import DummyRegressor
 
+from tests import model_folder
 from tests.bomb import Bomb
-from wine import model, spec
+from wine import model
 from wine.candidates import BY_NAME
-from wine.columns import BY_NAME as COLUMNS
-from wine.columns import FEATURES, GRADES, NAMES, TYPES
-from wine.decoding import PLAIN_CUTS
+from wine.columns import GRADES, NAMES
 from wine.errors import WineError
 
-ODDS = {"slope": 2.5, "thresholds": [7.0, 10.0, 13.5, 16.5, 19.0, 21.5]}
-
 
 @pytest.fixture(scope="module")
-def ridge(train):
-    return BY_NAME["ridge"].make().fit(train[list(FEATURES)], train["quality"])
-
-
-@pytest.fixture(scope="module")
-def description(train):
-    return spec.build(
-        train, model_name="ridge", cuts=PLAIN_CUTS, odds=ODDS, set_level=0.7,
-        metrics={"cv": {"qwk": 0.5}}, protocol="P1", today=datetime.date(2026, 11, 23),
-    )  # fmt: skip
+def saved(training, tmp_path_factory):
+    """A model folder and its version's description."""
+    folder = tmp_path_factory.mktemp("model")
+    return folder, model_folder.save(folder, training)
 
 
 @pytest.fixture
-def folder(tmp_path, ridge, description, train):
-    out_of_fold = pd.DataFrame({"wine_id": train["wine_id"], "repeat_0": train["quality"]})
-    model.save(tmp_path / "model", ridge, description, train, out_of_fold)
-    return tmp_path / "model"
+def folder(saved, tmp_path):
+    """A copy of the model folder, to be spoilt."""
+    return shutil.copytree(saved[0], tmp_path / "model")
 
 
-def test_what_is_saved_is_what_is_loaded(folder, ridge, description, train):
-    loaded, its_spec = model.load(folder)
-    assert {key: its_spec[key] for key in description} == json.loads(json.dumps(description))
-    before = model.predict(ridge, description, train.head(50))
-    after = model.predict(loaded, its_spec, train.head(50))
+@pytest.fixture(scope="module")
+def description(saved):
+    return saved[1]
+
+
+def test_what_is_saved_is_what_is_loaded(folder, description, training, train):
+    loaded, spec = model.load(folder, description)
+    assert spec.model_copy(update={"sha256": {}}) == training.spec
+    before = model.predict(training.model, training.spec, train.head(50))
+    after = model.predict(loaded, spec, train.head(50))
     for first, second in zip(before, after, strict=True):
         assert (first == second).all()
-    assert len(pd.read_csv(folder / "wines.csv")) == len(train)
+    assert len(pd.read_csv(folder / "wines.csv")) == len(training.data.wines)
 
 
-def test_saving_the_same_model_again_writes_the_same_bytes(folder, ridge, description, train):
+def test_saving_the_same_model_again_writes_the_same_bytes(folder, training):
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    out_of_fold = pd.read_csv(folder / "out_of_fold.csv")
-    model.save(folder, ridge, description, train, out_of_fold)
+    model_folder.save(folder, training)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
@@ -62,116 +56,95 @@ def test_the_bomb_of_these_tests_goes_off(tmp_path):
     assert (tmp_path / "unpickled").exists()
 
 
-def test_an_exchanged_model_is_refused_before_it_is_unpickled(folder, tmp_path):
+def test_an_exchanged_model_is_refused_before_it_is_unpickled(folder, description, tmp_path):
     joblib.dump(Bomb(tmp_path / "unpickled"), folder / "model.joblib")
     with pytest.raises(WineError, match=r"model\.joblib is not the one .* not loaded"):
-        model.load(folder)
+        model.load(folder, description)
     assert not (tmp_path / "unpickled").exists()
 
 
-@pytest.mark.parametrize("file", model.FILES)
-def test_a_truncated_empty_or_altered_file_is_refused_by_its_name(folder, file):
+@pytest.mark.parametrize("file", ["spec.json", *model.FILES])
+def test_a_spoilt_or_missing_file_is_refused_by_its_name(folder, description, file):
     content = (folder / file).read_bytes()
     altered = bytearray(content)
     altered[len(content) // 2] ^= 1
     for spoilt in (content[:-1], b"", bytes(altered), content + b"\n"):
         (folder / file).write_bytes(spoilt)
         with pytest.raises(WineError, match=f"the model's {file} is not the one"):
-            model.load(folder)
-
-
-@pytest.mark.parametrize("file", ["spec.json", *model.FILES])
-def test_a_missing_file_is_refused_by_its_name(folder, file):
+            model.load(folder, description)
     (folder / file).unlink()
     with pytest.raises(WineError, match=f"the model's {file} is missing"):
-        model.load(folder)
+        model.load(folder, description)
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", "null", "{}", '{"sha256": []}', '{"sha256": {}}', "\udcff"]
-)
-def test_a_damaged_spec_is_refused(folder, content):
-    (folder / "spec.json").write_bytes(content.encode(errors="surrogateescape"))
-    with pytest.raises(WineError, match=r"spec\.json is damaged"):
-        model.load(folder)
+def test_a_model_that_answers_otherwise_is_refused(folder, training, train):
+    other = DummyRegressor().fit(model.encode(train), train["quality"])
+    data = training.data
+    model.save(folder, other, training.spec, data.wines, pd.DataFrame({"wine_id": []}))
+    description = model.describe(folder, "another model with the answers of the first")
+    with pytest.raises(WineError, match=r"the model's score for example \S+ is not the stored"):
+        model.load(folder, description)
 
 
-def test_a_prediction_is_a_grade_an_expected_grade_and_seven_probabilities(
-    ridge, description, train
-):
-    grades, expected, chances = model.predict(ridge, description, train)
+def test_a_prediction_is_a_grade_a_score_and_seven_probabilities(training, train):
+    grades, scores, chances = model.predict(training.model, training.spec, train)
     assert set(grades) <= set(GRADES)
-    assert expected.shape == (len(train),)
+    assert scores.shape == (len(train),)
     assert chances.shape == (len(train), 7)
-    assert (grades == np.clip(np.floor(expected + 0.5), 3, 9)).all()
+    cuts = np.array(training.spec.cuts)
+    assert (grades == 3 + (scores[:, None] >= cuts).sum(axis=1)).all()
+    again, *_ = model.predict(training.model, training.spec, model.encode(train))
+    assert (again == grades).all()
 
 
-def test_no_wines_get_no_prediction(ridge, description, train):
-    grades, expected, chances = model.predict(ridge, description, train.head(0))
-    assert grades.shape == expected.shape == (0,)
+def test_no_wines_get_no_prediction(training, train):
+    grades, scores, chances = model.predict(training.model, training.spec, train.head(0))
+    assert grades.shape == scores.shape == (0,)
     assert chances.shape == (0, 7)
 
 
-def test_wines_that_lack_a_value_or_a_column_are_an_error(ridge, description, train):
-    with pytest.raises(ValueError, match="NaN"):
-        model.predict(ridge, description, train.assign(ph=np.nan))
-    with pytest.raises(KeyError, match="ph"):
-        model.predict(ridge, description, train.drop(columns="ph"))
-    with pytest.raises(ValueError, match="rosé"):
-        model.predict(ridge, description, train.assign(type="rosé"))
-    with pytest.raises(ValueError, match="could not convert"):
-        model.predict(ridge, description, train.assign(ph="sour"))
+def test_wines_are_encoded_in_order_and_their_index_and_column_order_do_not_matter(train):
+    x = model.encode(train)
+    assert (x[:, :11] == train[list(NAMES)].to_numpy()).all()
+    assert (x[:, 11] == (train["type"] == "white")).all()
+    other = train[train.columns[::-1]].set_index(np.arange(len(train)) + 7)
+    assert (model.encode(other) == x).all()
 
 
-def test_an_extreme_wine_gets_a_grade_of_the_scale(ridge, description, train):
-    extreme = train.head(2).copy()
-    extreme.loc[0, list(NAMES)] = 0.0
-    extreme.loc[1, list(NAMES)] = 1e12
-    grades, _, chances = model.predict(ridge, description, extreme)
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda wines: wines.assign(ph=np.nan), ValueError, "NaN"),
+        (lambda wines: wines.drop(columns="ph"), KeyError, "ph"),
+        (lambda wines: wines.assign(type="rosé"), ValueError, "rosé"),
+        (lambda wines: wines.assign(type=None), ValueError, "None"),
+        (lambda wines: wines.assign(ph="sour"), ValueError, "could not convert"),
+    ],
+)
+def test_wines_that_lack_a_value_or_a_column_are_an_error(train, change, error, message):
+    with pytest.raises(error, match=message):
+        model.encode(change(train))
+
+
+def test_an_extreme_wine_gets_a_grade_of_the_scale(training):
+    extreme = np.vstack([np.zeros(12), np.full(12, 1e12)])
+    grades, _, chances = model.predict(training.model, training.spec, extreme)
     assert set(grades) <= set(GRADES)
     assert np.allclose(chances.sum(axis=1), 1)
 
 
-def test_batches_and_threads_change_nothing(ridge, train):
-    x = train[list(FEATURES)]
-    plain = model.expected_grade(ridge, x)
+def test_batches_and_threads_change_nothing(training, train):
+    x = model.encode(train)
+    plain = model.predict_scores(training.model, x)
     for rows, threads in ((1000, 1), (1000, 3), (len(x), 2), (10**6, 2)):
-        assert (model.expected_in_batches(ridge, x, rows=rows, threads=threads) == plain).all()
-    assert model.expected_in_batches(ridge, x.head(0)).shape == (0,)
+        parts = model.predict_in_batches(training.model, x, rows=rows, threads=threads)
+        assert np.allclose(parts, plain, rtol=1e-12)
+    assert model.predict_in_batches(training.model, x[:0]).shape == (0,)
 
 
-def test_a_classifiers_expected_grade_is_the_mean_of_its_grades(train):
-    x, grades = train[list(FEATURES)].head(300), train["quality"].head(300)
+def test_a_classifiers_score_is_the_mean_of_its_grades(train):
+    x, grades = model.encode(train.head(300)), train["quality"].head(300)
     classifier = BY_NAME["extra trees classifier"].make().fit(x, grades)
     chances = classifier.predict_proba(x)
     by_hand = sum(chances[:, i] * grade for i, grade in enumerate(classifier.classes_))
-    assert np.allclose(model.expected_grade(classifier, x), by_hand)
-
-
-def test_the_spec_describes_every_column_as_the_wines_are(description, train):
-    assert [column["name"] for column in description["columns"]] == list(NAMES)
-    for column in description["columns"]:
-        values = train[column["name"]]
-        assert column["observed"] == [values.min(), values.max()]
-        for kind in TYPES:
-            middle = values[train["type"] == kind].median()
-            assert abs(column["typical"][kind] - middle) <= 0.51 * 10.0 ** -column["decimals"]
-        assert column["unit"] == COLUMNS[column["name"]].unit
-    assert description["features"] == list(FEATURES)
-    assert description["wines"] == len(train)
-    assert description["fitted"] == "2026-11-23"
-
-
-def test_the_spec_is_plain_json(description):
-    text = json.dumps(description, allow_nan=False)  # no NumPy number, and no NaN
-    assert json.loads(text) == description
-
-
-def test_the_examples_are_real_wines_of_both_colours_and_several_grades(train):
-    found = pd.DataFrame(spec.examples(train))
-    assert set(found["type"]) == set(TYPES)
-    assert found["quality"].nunique() >= 4
-    real = train.set_index("wine_id").loc[found["wine_id"]].reset_index()
-    columns = [*FEATURES, "quality"]
-    assert (found[columns] == real[columns]).all(axis=None)
-    assert spec.examples(train.head(0)) == []
+    assert np.allclose(model.predict_scores(classifier, x), by_hand)

@@ -1,4 +1,4 @@
-"""The five parts, run as processes of their own on real data: what they leave, and run again."""
+"""The five parts on real data: what they leave, run again, and healed after a loss."""
 
 import datetime
 import json
@@ -10,42 +10,53 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import daily
+import inference
 from tests.processes import REPOSITORY, refused, succeeded, today
-from wine import features, model
+from wine import features, model, registry
 from wine.balance import balance
 from wine.columns import FEATURES, GRADES, MEASUREMENTS
+from wine.errors import BadInput, WineError
 from wine.generator import generate
 from wine.groups import BALANCED, DAILY, PREDICTION, WINE
-from wine.metrics import confusion, score
+from wine.metrics import HIGHER_IS_BETTER, confusion, score
 
 IMAGES = "Resources/images"
+DAYS = 60  # that daily.py makes on a first run
 
 
 def summary_of(pipeline):
-    """What ``make pipeline`` kept of its run."""
+    """Return what ``make pipeline`` kept of its run."""
     return json.loads((pipeline.root / "reports/summary.json").read_text())
 
 
 def day_of(pipeline):
-    """The day on which the pipeline ran, which may have been yesterday when it is midnight."""
-    return datetime.date.fromisoformat(summary_of(pipeline)["todays_wine"]["wine_id"])
+    """Return the day on which the pipeline ran: yesterday when it is midnight."""
+    return datetime.date.fromisoformat(summary_of(pipeline)["last_wine"]["wine_id"])
 
 
-def test_a_part_that_comes_too_early_says_what_to_run_first(pipeline_root, young):
+@pytest.fixture
+def copy(pipeline_root, reader, tmp_path):
+    """The pipeline's Hopsworks, copied to be changed."""
+    return reader(pipeline_root.copy(tmp_path / "copy"))
+
+
+# -- make pipeline ---------------------------------------------------------------------------------
+
+
+def test_a_part_that_comes_too_early_says_what_to_run_first(pipeline_root, young, reader):
     early = refused(pipeline_root.stages["daily.py too early"])
     assert re.fullmatch(
         r"error: no feature group wine in Hopsworks \(local in /.*, project wine\): "
         "run initialize.ipynb first",
         early,
     )
-    here = f"Hopsworks (local in {young.store}, project wine)"
-    assert refused(young.run("inference.py")) == (
-        f"error: no feature group daily_wine in {here}: run daily.py first"
-    )
-    succeeded(young.run("daily.py"))
-    assert refused(young.run("inference.py")) == (
-        f"error: no served model wine_quality in {here}: run train.ipynb first"
-    )
+    hopsworks = reader(young)
+    with pytest.raises(WineError, match=r"no feature group daily_wine in .*: run daily\.py first"):
+        hopsworks.run(inference)
+    hopsworks.run(daily, "--date", "2025-03-01")
+    with pytest.raises(WineError, match=r"no served model wine_quality in .*: run train\.ipynb"):
+        hopsworks.run(inference)
 
 
 def test_the_data_are_the_projects_whatever_folder_is_current(empty_pipeline, tmp_path):
@@ -62,17 +73,13 @@ def test_make_pipeline_shows_its_five_parts_and_a_summary_and_keeps_both(pipelin
     parts = ("initialize.ipynb", "model_finder.py", "train.ipynb", "daily.py", "inference.py")
     for number, part in enumerate(parts, start=1):
         assert re.search(rf"^{number}/5  {part} +\d+\.\d s$", done.stdout, re.M)
-    assert "wines      6,497 raw, 5,320 distinct, 13,006 balanced\n" in done.stdout
-    reports = pipeline_root.root / "reports"
+    assert "6,497 raw, 5,320 distinct, 13,006 balanced\n" in done.stdout
     kept = summary_of(pipeline_root)
-    assert kept["rows"] == {"raw": 6497, "clean": 5320, "balanced": 13006}
-    assert f"test part  QWK {kept['metrics']['test']['qwk']:.3f}, " in done.stdout
+    assert kept["rows"] == {"raw": 6497, "clean": 5320, "balanced": 13006, "daily": DAYS}
+    assert f"QWK {kept['metrics']['test']['qwk']:.3f}, " in done.stdout
     for page in ("initialize.html", "train.html"):
-        assert (reports / page).stat().st_size > 100_000
-
-
-def test_no_keys_and_nothing_else_is_left_among_the_temporary_files(pipeline_root):
-    assert not list((pipeline_root.root / "temporary").iterdir())
+        assert (pipeline_root.root / "reports" / page).stat().st_size > 100_000
+    assert not list((pipeline_root.root / "temporary").iterdir()), "no keys and nothing else"
 
 
 def test_the_run_is_as_good_as_the_readme_says(pipeline_root):
@@ -85,216 +92,88 @@ def test_the_run_is_as_good_as_the_readme_says(pipeline_root):
 
 
 def test_the_scripts_say_what_they_did_and_nothing_else(pipeline_root):
-    reports = pipeline_root.root / "reports"
-    finder, daily, inference = (
-        (reports / f"{name}.log").read_text() for name in ("model_finder", "daily", "inference")
-    )
-    assert "4,255 training wines" in finder
-    assert "best: " in finder
-    day = day_of(pipeline_root)
-    assert datetime.timedelta(0) <= today() - day <= datetime.timedelta(1)
-    assert f"saved 1 daily wines, the last of {day}" in daily
-    assert "saved 1 predictions" in inference
-    for said in (finder, daily, inference):
-        assert re.match("Hopsworks: local in /.*, project wine\n", said)
-        assert "Warning" not in said
+    logs = {
+        name: (pipeline_root.root / f"reports/{name}.log").read_text()
+        for name in ("model_finder", "daily", "inference")
+    }
+    assert "4,255 training wines" in logs["model_finder"]
+    assert "best: " in logs["model_finder"]
+    assert f"saved {DAYS} daily wines, the last of {day_of(pipeline_root)}" in logs["daily"]
+    assert f"saved {DAYS} predictions" in logs["inference"]
+    for log in logs.values():
+        assert re.match("Hopsworks: local in /.*, project wine\n", log)
+        assert "Warning" not in log
 
 
 def test_what_hopsworks_holds_is_what_the_raw_files_give(pipeline_root, reader, wines, train):
     hopsworks = reader(pipeline_root)
-    assert hopsworks.rows() == {
-        "wine": 5320,
-        "wine_balanced": 7 * train["quality"].value_counts().max(),
-        "daily_wine": 1,
-        "wine_prediction": 1,
-    }
+    rows = {"wine": 5320, "wine_balanced": 13006, "daily_wine": DAYS, "wine_prediction": DAYS}
+    assert hopsworks.rows() == rows
+    for group, made in ((WINE, wines), (BALANCED, balance(train))):
+        stored, made = hopsworks.read(group), made.sort_values(group.primary_key, ignore_index=True)
+        pd.testing.assert_frame_equal(stored[made.columns], made, check_dtype=False)
     stored = hopsworks.read(WINE)
-    sent = wines.sort_values("wine_id", ignore_index=True)
-    pd.testing.assert_frame_equal(stored[sent.columns], sent, check_dtype=False)
-    assert (stored.groupby("group_id")["split"].nunique() == 1).all()
-
-    balanced = hopsworks.read(BALANCED)
-    made = balance(train).sort_values("row_id", ignore_index=True)
-    pd.testing.assert_frame_equal(balanced[made.columns], made, check_dtype=False)
-    test_ids = stored.loc[stored["split"] == "test", "wine_id"]
-    assert not balanced["row_id"].isin(test_ids).any()
-
     viewed = features.read_wines(hopsworks.store)
     columns = [*FEATURES, "quality", "wine_id", "group_id", "split"]
     pd.testing.assert_frame_equal(viewed[columns], stored[columns], check_dtype=False)
-
-
-def test_reading_training_data_leaves_no_training_dataset_behind(pipeline_root, reader):
-    hopsworks = reader(pipeline_root)
-    for _ in range(2):
-        features.read_wines(hopsworks.store)
     view = hopsworks.store.get_feature_view("wine", 1)
-    assert view.get_training_datasets() == []
+    assert view.get_training_datasets() == [], "reading leaves none behind"
+    test_ids = stored.loc[stored["split"] == "test", "wine_id"]
+    assert not hopsworks.read(BALANCED)["row_id"].isin(test_ids).any()
 
 
-def test_the_wine_of_a_date_is_the_same_in_every_process(pipeline_root, reader, train):
-    stored = reader(pipeline_root).read(DAILY).iloc[0]
-    here = generate(stored["day"].date(), train)
-    assert {name: stored[name] for name in here} == here
-    once, again = (
-        succeeded(pipeline_root.run("daily.py", "--date", "2025-02-28", "--dry-run"))
-        for _ in range(2)
-    )
-    assert once == again
-    wine = generate(datetime.date(2025, 2, 28), train)
-    for column in MEASUREMENTS:
-        assert f"{column.label.lower()} {wine[column.name]:.{column.decimals}f}" in once
-    assert f"grade {wine['quality']} (that of {wine['source_id']})" in once
-
-
-def test_running_daily_and_inference_again_adds_nothing(pipeline_root, reader):
-    before = reader(pipeline_root)
-    rows, tally, predictions = before.rows(), before.tally(), before.read(PREDICTION)
-    for _ in range(2):
-        daily = pipeline_root.run("daily.py", "--date", day_of(pipeline_root))
-        assert "nothing to do" in succeeded(daily)
-        assert "nothing to do" in succeeded(pipeline_root.run("inference.py"))
-    after = reader(pipeline_root)
-    assert after.rows() == rows
-    assert after.tally() == tally
-    assert after.read(PREDICTION).equals(predictions)
-    assert np.sum(tally["all"]) == rows["wine_prediction"] == 1
-
-
-def test_writing_the_wines_again_adds_nothing(pipeline_root, reader, wines, train, tmp_path):
-    hopsworks = reader(pipeline_root.copy(tmp_path / "copy"))
-    rows, stored = hopsworks.rows(), hopsworks.read(WINE)
-    features.write(hopsworks.store, WINE, wines)
-    features.write(hopsworks.store, BALANCED, balance(train))
-    assert hopsworks.rows() == rows
-    assert hopsworks.read(WINE).equals(stored)
-
-
-def test_dry_runs_save_nothing(pipeline_root, reader, tmp_path):
-    pipeline = pipeline_root.copy(tmp_path / "copy")
-    rows = reader(pipeline).rows()
-    said = succeeded(pipeline.run("daily.py", "--date", "2025-02-28", "--days", "3", "--dry-run"))
-    assert "dry run: 3 made, nothing saved" in said
-    assert reader(pipeline).rows() == rows
-    succeeded(pipeline.run("daily.py", "--date", "2025-02-28"))
-    tally = reader(pipeline).tally()
-    assert "dry run: 1 predicted, nothing saved" in succeeded(
-        pipeline.run("inference.py", "--dry-run")
-    )
-    assert reader(pipeline).rows() == rows | {"daily_wine": 2}
-    assert reader(pipeline).tally() == tally
-
-
-def test_days_that_were_missed_are_filled(young, reader):
-    start = today() - datetime.timedelta(days=4)
-    succeeded(young.run("daily.py", "--date", start))
-    assert "saved 4 daily wines" in succeeded(young.run("daily.py"))
-    said = succeeded(young.run("daily.py", "--date", start, "--days", "3"))
-    assert "saved 2 daily wines" in said, "one of the three days was there"
-    stored = reader(young).read(DAILY)
-    days = [start + datetime.timedelta(days=i) for i in range(-2, 5)]
-    assert stored["day"].dt.date.tolist() == days
-    assert stored["wine_id"].tolist() == [day.isoformat() for day in days]
-
-
-def test_with_writing_through_kafka_the_local_server_says_what_it_does_instead(young, reader):
-    done = young.run("daily.py", variables={"HOPSWORKS_STREAM": "1"})
-    assert done.returncode == 0, done.stderr
-    assert "saved 1 daily wines" in done.stdout
-    said = "daily_wine version 1: stream/HUDI is not supported locally; it is a plain Delta group."
-    assert [line for line in done.stderr.splitlines() if said not in line] == []
-    assert said in done.stderr
-    assert reader(young).rows()["daily_wine"] == 1
-
-
-def test_every_daily_wine_is_predicted_and_counted_once(pipeline_root, reader, tmp_path):
-    pipeline = pipeline_root.copy(tmp_path / "copy")
-    published = pipeline.store / "wine" / "files" / IMAGES / "tally.json"
-    before = published.read_bytes()
-    yesterday = day_of(pipeline) - datetime.timedelta(days=1)
-    succeeded(pipeline.run("daily.py", "--date", yesterday, "--days", "40"))
-    said = succeeded(pipeline.run("inference.py"))
-    assert "saved 40 predictions" in said
-    assert "41 daily wines" in said
-
-    hopsworks = reader(pipeline)
-    wines, predictions = hopsworks.read(DAILY), hopsworks.read(PREDICTION)
-    shared = ["wine_id", "day", "type", "quality"]
-    assert predictions[shared].equals(wines[shared])
-    assert predictions["predicted"].isin(GRADES).all()
-    counts = confusion(predictions["quality"], predictions["predicted"])
-    assert hopsworks.tally()["all"] == counts.tolist()
-    served = model.served(hopsworks.project)
-    fitted, spec = model.load(model.download(served, tmp_path))
-    grades, expected, chances = model.predict(fitted, spec, wines)
-    assert predictions["predicted"].tolist() == grades.tolist()
-    own = [row[GRADES.index(grade)] for row, grade in zip(chances, grades, strict=True)]
-    assert predictions["probability"].tolist() == np.round(own, 4).tolist()
-    assert predictions["expected"].tolist() == expected.round(4).tolist()
-    assert set(predictions["model_version"]) == {served.version}
-
-    # a run that was killed after it had saved its predictions left the tally of the run before
-    published.write_bytes(before)
-    assert "brought up to date" in succeeded(pipeline.run("inference.py"))
-    assert reader(pipeline).tally()["all"] == counts.tolist()
-
-    # a tally that was never saved, is damaged, or is to be counted anew gives the same counts
-    for spoilt in (None, b"", b"\xff\xfe", b"[]"):
-        published.unlink() if spoilt is None else published.write_bytes(spoilt)
-        said = succeeded(
-            pipeline.run("inference.py", "--recount" if spoilt == b"" else "--dry-run")
-        )
-        assert "41 daily wines" in said
-    assert "41 daily wines" in succeeded(pipeline.run("inference.py", "--recount"))
-    assert reader(pipeline).tally()["all"] == counts.tolist()
+def test_every_column_has_its_description_in_hopsworks(pipeline_root, reader):
+    store = reader(pipeline_root).store
+    for group in (WINE, BALANCED, DAILY, PREDICTION):
+        stored = features.find(store, group)
+        assert stored.description == group.description
+        assert {
+            feature.name: (feature.type, feature.description) for feature in stored.features
+        } == (group.columns)
 
 
 def test_the_leak_alarm_is_silent(pipeline_root, reader, wines, tmp_path):
     """Accuracy above .65 or R^2 above .5 under P1 is a leak until shown otherwise."""
     board = json.loads((pipeline_root.root / "model_finder_results/leaderboard.json").read_text())
-    served = model.served(reader(pipeline_root).project)
-    folder = model.download(served, tmp_path)
-    _, spec = model.load(folder)
-    for row in [*board["rows"], spec["metrics"]["cv"], spec["metrics"]["test"]]:
+    served = registry.served(reader(pipeline_root).project)
+    _, spec = registry.load(served)
+    metrics = spec.metrics
+    for row in [*board["rows"], metrics.cv, metrics.test, metrics.elsewhere]:
         assert row["accuracy"] <= 0.65, row
         assert row["r2"] <= 0.5, row
-    assert spec["metrics"]["cv"]["qwk"] > 0.5, "and it has learned something"
-    assert spec["metrics"]["cv"]["within_one"] > 0.95
+    assert metrics.cv["qwk"] > 0.5, "and it has learned something"
+    assert metrics.cv["within_one"] > 0.95
+    assert metrics.cv["rmse"] < metrics.elsewhere["rmse"], "other wines are harder"
 
-    out_of_fold = pd.read_csv(Path(folder) / "out_of_fold.csv")
-    both = out_of_fold.merge(wines, on="wine_id")
-    assert len(both) == len(out_of_fold) == 4255
-    assert set(both["split"]) == {"train"}
-    repeats = both[[name for name in both if name.startswith("repeat_")]].to_numpy().T
-    result = score(np.tile(both["quality"], len(repeats)), repeats.ravel())
-    for metric in ("qwk", "accuracy", "within_one"):
-        assert result[metric] == pytest.approx(spec["metrics"]["cv"][metric])
-
-
-def test_the_registered_model_has_its_metrics_schema_and_picture(pipeline_root, reader, tmp_path):
-    served = model.served(reader(pipeline_root).project)
-    assert served.version == 1
-    folder = model.download(served, tmp_path)
-    _, spec = model.load(folder)
-    assert served.training_metrics["approved"] == 1
-    for name, value in spec["metrics"]["cv"].items():
-        assert served.training_metrics[f"cv_{name}"] == pytest.approx(value)
-    for name, value in spec["metrics"]["test"].items():
-        assert served.training_metrics[f"test_{name}"] == pytest.approx(value)
-        low, high = spec["metrics"]["test_interval"][name]
-        assert low <= value <= high
-    schema = served.model_schema
-    assert schema
-    inputs = schema["input_schema"]["columnar_schema"]
-    assert [column["name"] for column in inputs] == list(FEATURES)
-    assert list(spec["cuts"]) == sorted(spec["cuts"])
-    assert (Path(folder) / "confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
+    folder = Path(registry.fetch(served, tmp_path))
+    scores = pd.read_csv(folder / "out_of_fold.csv").merge(wines, on="wine_id")
+    assert len(scores) == 4255
+    assert set(scores["split"]) == {"train"}
+    repeats = scores.filter(like="score_").to_numpy().T
+    result = score(
+        np.tile(scores["quality"], len(repeats)), np.full(repeats.size, 6), repeats.ravel()
+    )
+    for metric in ("rmse", "mae", "r2"):
+        assert result[metric] == pytest.approx(metrics.cv[metric])
 
 
-def test_the_pictures_and_the_finders_results_are_in_hopsworks(pipeline_root, reader):
+def test_the_registered_model_has_its_metrics_schema_and_pictures(pipeline_root, reader, tmp_path):
     project = reader(pipeline_root).project
+    served = registry.served(project)
+    assert served.version == 1
+    _, spec = registry.load(served)
+    assert served.training_metrics["approved"] == 1
+    for name in HIGHER_IS_BETTER:
+        assert served.training_metrics[f"cv_{name}"] == pytest.approx(spec.metrics.cv[name])
+        assert served.training_metrics[f"test_{name}"] == pytest.approx(spec.metrics.test[name])
+        low, high = spec.metrics.test_interval[name]
+        assert low <= spec.metrics.test[name] <= high
+    inputs = served.model_schema["input_schema"]["columnar_schema"]
+    assert [column["name"] for column in inputs] == list(FEATURES)
+    folder = Path(registry.fetch(served, tmp_path))
+    assert (folder / "confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
     for path in (
-        *(f"{IMAGES}/{name}" for name in ("confusion_matrix.png", "recent_wines.png")),
+        *(f"{IMAGES}/{name}" for name in inference.PICTURES),
         *(f"Resources/model_finder/leaderboard.{kind}" for kind in ("json", "csv", "png")),
     ):
         assert project.get_dataset_api().exists(path), path
@@ -302,3 +181,171 @@ def test_the_pictures_and_the_finders_results_are_in_hopsworks(pipeline_root, re
     local = json.loads((pipeline_root.root / "model_finder_results/best.json").read_text())
     assert best == local
     assert features.download_text(project, "Resources/model_finder/nothing.json") is None
+
+
+# -- daily.py and inference.py ---------------------------------------------------------------------
+
+
+def test_the_wine_of_a_date_is_the_same_in_every_process(pipeline_root, reader, train):
+    hopsworks = reader(pipeline_root)
+    stored = hopsworks.read(DAILY).iloc[-1]
+    here = generate(stored["day"].date(), train)
+    assert {name: stored[name] for name in here} == here
+    printed = succeeded(pipeline_root.run("daily.py", "--date", "2025-02-28", "--dry-run"))
+    wine = generate(datetime.date(2025, 2, 28), train)
+    for column in MEASUREMENTS:
+        assert f"{column.label.lower()} {wine[column.name]:.{column.decimals}f}" in printed.lower()
+    assert f"reference grade {wine['reference_grade']} (that of {wine['source_id']})" in printed
+
+
+def test_running_any_part_again_adds_nothing(copy, pipeline_root, wines, train):
+    rows, predictions, stored = copy.rows(), copy.read(PREDICTION), copy.read(WINE)
+    printed = copy.run(daily, "--date", day_of(pipeline_root), "--days", "60")
+    assert "nothing to do: no day is missing from" in printed
+    assert "nothing to do: every daily wine has its prediction" in copy.run(inference)
+    features.write(copy.store, WINE, wines)
+    features.write(copy.store, BALANCED, balance(train))
+    features.write(copy.store, DAILY, copy.read(DAILY))
+    assert copy.rows() == rows
+    assert copy.read(PREDICTION).equals(predictions)
+    assert copy.read(WINE).equals(stored)
+
+
+def test_dry_runs_save_nothing(copy):
+    rows = copy.rows()
+    printed = copy.run(daily, "--date", "2025-02-28", "--days", "3", "--dry-run")
+    assert "dry run: 3 daily wines made, nothing saved" in printed
+    assert copy.rows() == rows
+    copy.run(daily, "--date", "2025-02-28")
+    assert "dry run: 1 prediction made, nothing saved" in copy.run(inference, "--dry-run")
+    assert copy.rows() == rows | {"daily_wine": DAYS + 1}
+
+
+def test_every_daily_wine_is_predicted_as_the_served_model_does(pipeline_root, reader):
+    hopsworks = reader(pipeline_root)
+    wines, predictions = hopsworks.read(DAILY), hopsworks.read(PREDICTION)
+    shared = ["wine_id", "day", "type", "reference_grade"]
+    assert predictions[shared].equals(wines[shared])
+    served = registry.served(hopsworks.project)
+    assert set(predictions["model_version"]) == {served.version}
+    fitted, spec = registry.load(served)
+    grades, scores, chances = model.predict(fitted, spec, wines)
+    assert predictions["predicted_grade"].tolist() == grades.tolist()
+    assert predictions["predicted_score"].tolist() == scores.round(4).tolist()
+    own = [row[GRADES.index(grade)] for row, grade in zip(chances, grades, strict=True)]
+    assert predictions["probability"].tolist() == np.round(own, 4).tolist()
+
+
+def test_missing_days_are_filled_also_before_a_later_wine(young, reader):
+    hopsworks = reader(young)
+    last = today() - datetime.timedelta(days=1)  # the same sixty days if it is midnight now
+    for day in (last, last - datetime.timedelta(days=10), last - datetime.timedelta(days=90)):
+        hopsworks.run(daily, "--date", day)
+    hopsworks.run(daily, "--date", last - datetime.timedelta(days=1), "--days", "3")
+    hopsworks.run(daily)
+    days = hopsworks.read(DAILY)["day"].dt.date.tolist()
+    assert days[0] == last - datetime.timedelta(days=90), "older days are left as they are"
+    assert len(days) == 61
+    assert days[1:] == [days[-1] - datetime.timedelta(days=back) for back in range(59, -1, -1)]
+    assert days[-1] in (today(), today() - datetime.timedelta(days=1))
+    with pytest.raises(BadInput, match=r"is too long ago: the first day is 2000-01-01"):
+        hopsworks.run(daily, "--date", "2000-01-10", "--days", "11")
+
+
+def counts_line(hopsworks):
+    """Return the line in which inference.py counts, made from the rows by other means."""
+    rows = hopsworks.read(PREDICTION)
+    exact = (rows["reference_grade"] == rows["predicted_grade"]).mean()
+    near = ((rows["reference_grade"] - rows["predicted_grade"]).abs() <= 1).mean()
+    return (
+        f"{len(rows)} daily wines: {exact:.0%} predicted as their reference grade, "
+        f"{near:.0%} within one grade"
+    )
+
+
+LOSSES = {
+    "the predictions": lambda hopsworks: hopsworks.delete(PREDICTION),
+    "the daily wines": lambda hopsworks: hopsworks.delete(DAILY),
+    "both": lambda hopsworks: hopsworks.delete(DAILY, PREDICTION),
+    "some rows of both": lambda hopsworks: [
+        features.find(hopsworks.store, group).commit_delete_record(
+            hopsworks.read(group).iloc[7:30][["wine_id", "day"]]
+        )
+        for group in (DAILY, PREDICTION)
+    ],
+    "the pictures": lambda hopsworks: hopsworks.project.get_dataset_api().remove(IMAGES),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_was_deleted_is_made_again(copy, pipeline_root, loss):
+    wines, predictions = copy.read(DAILY), copy.read(PREDICTION)
+    LOSSES[loss](copy)
+    copy.run(daily, "--date", day_of(pipeline_root), "--days", "60")
+    printed = copy.run(inference)
+    assert copy.read(DAILY).equals(wines)
+    assert copy.read(PREDICTION).equals(predictions)
+    assert counts_line(copy) in printed
+    for picture in inference.PICTURES:
+        assert copy.project.get_dataset_api().exists(f"{IMAGES}/{picture}")
+
+
+def test_on_the_first_day_one_wine_is_singular_and_has_no_kappa(copy):
+    copy.delete(DAILY, PREDICTION)
+    assert "saved 1 daily wine, the last of 2025-03-01" in copy.run(daily, "--date", "2025-03-01")
+    printed = copy.run(inference)
+    assert "saved 1 prediction and the pictures" in printed
+    assert re.search(r"^1 daily wine: \d+% .* within one grade", printed, re.M)
+    counts = confusion(*(copy.read(PREDICTION)[c] for c in ("reference_grade", "predicted_grade")))
+    several = (counts.any(axis=0) | counts.any(axis=1)).sum() > 1
+    assert ("QWK" in printed) == several
+
+
+EARLIER = [
+    (DAILY, lambda rows: rows.rename(columns={"reference_grade": "quality"}), "quality"),
+    (DAILY, lambda rows: rows.assign(filed=rows["day"]), "filed"),
+    (PREDICTION, lambda rows: rows.assign(month="2026-11"), "month"),
+    (PREDICTION, lambda rows: rows.rename(columns={"predicted_grade": "predicted"}), "predicted"),
+]
+
+
+@pytest.mark.parametrize(("group", "change", "column"), EARLIER, ids=lambda case: str(case)[:9])
+def test_a_group_with_earlier_columns_gets_one_clear_line(copy, group, change, column):
+    rows = change(copy.read(group))
+    copy.delete(group)
+    old = copy.store.create_feature_group(
+        name=group.name, version=1, primary_key=["wine_id"], event_time="day",
+        online_enabled=False, time_travel_format="DELTA",
+    )  # fmt: skip
+    old.insert(rows)
+    if group is PREDICTION:
+        copy.run(daily, "--date", "2025-03-01")
+    program = ("daily.py", "--date", "2025-03-02") if group is DAILY else ("inference.py",)
+    message = (
+        rf"feature group {group.name} has changed \(.*{column}.*\)\. Revert it, or "
+        rf"delete the feature group and run {program[0]} to recreate it\."
+    )
+    with pytest.raises(WineError, match=message) as error:
+        copy.run(daily if group is DAILY else inference, *program[1:])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("encoding", ["cp437", "ascii"])
+def test_output_that_is_not_utf_8_never_stops_a_run(pipeline_root, encoding):
+    variables = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    run = pipeline_root.start("daily.py", "--date", "2025-02-28", "--dry-run", variables=variables)
+    stdout, stderr = run.communicate(timeout=120)
+    assert (run.returncode, stderr) == (0, "")
+    assert "dry run: 1 daily wine made, nothing saved" in stdout
+
+
+def test_with_writing_through_kafka_the_local_server_says_what_it_does_instead(young, reader):
+    done = young.run("daily.py", "--date", "2025-02-28", variables={"HOPSWORKS_STREAM": "1"})
+    assert done.returncode == 0, done.stderr
+    assert "saved 1 daily wine" in done.stdout
+    notice = (
+        "daily_wine version 1: stream/HUDI is not supported locally; it is a plain Delta group."
+    )
+    assert [line for line in done.stderr.splitlines() if notice not in line] == []
+    assert notice in done.stderr
+    assert reader(young).rows()["daily_wine"] == 1

@@ -29,9 +29,9 @@ def daily(days):
         {
             "day": pd.to_datetime([start + datetime.timedelta(days=i) for i in range(days)]),
             "type": ["red", "white", "white"][: days % 3] + ["red", "white", "white"] * (days // 3),
-            "quality": [3 + i % 7 for i in range(days)],
-            "predicted": [6] * days,
-            "expected": [5.9] * days,
+            "reference_grade": [3 + i % 7 for i in range(days)],
+            "predicted_grade": [6] * days,
+            "predicted_score": [5.9] * days,
         }
     )
 
@@ -67,36 +67,45 @@ def test_at_most_the_latest_thirty_wines_are_drawn(drawn, days, shown):
         assert labels[-1] == f"{wines['day'].max():%d %b}"
 
 
-def test_red_and_white_labels_lie_where_their_grades_are(drawn):
+def test_reference_grades_lie_where_they_are(drawn):
     axes = drawn(plots.recent_wines(daily(6)))
     points = np.vstack([part.get_offsets() for part in axes.collections[:2]])
     assert {tuple(point) for point in points} == {(i, 3 + i % 7) for i in range(6)}
 
 
-def row(name, qwk):
-    return {"name": name, "qwk": qwk, "se": {"qwk": 0.01}}
+def row(name, rmse, *, qwk=0.5, within_budget=True):
+    return {
+        "name": name, "rmse": rmse, "qwk": qwk, "se": {"rmse": 0.01},
+        "within_budget": within_budget,
+    }  # fmt: skip
 
 
 def test_the_leaderboard_has_the_best_on_top_and_the_chosen_one_in_colour(drawn):
-    axes = drawn(plots.leaderboard([row("a", 0.5), row("c", 0.6), row("b", 0.55)], "b"))
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
+    axes = drawn(
+        plots.leaderboard([row("a", 0.7), row("c", 0.6, within_budget=False), row("b", 0.65)], "b")
+    )
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "a", "b", "c (too slow or large)",
+    ]  # fmt: skip
     colours = [line.get_color() for line in axes.lines if line.get_marker() == "o"]
-    assert colours == ["#9a9a9a", plots.COLOURS["red"], "#9a9a9a"]
+    assert colours == ["#757575", plots.COLOURS["red"], "#757575"]
 
 
 def test_the_leaderboard_leaves_out_a_model_that_always_says_one_grade(drawn):
-    axes = drawn(plots.leaderboard([row("dummy", 0.0), row("good", 0.6)], "good"))
+    axes = drawn(plots.leaderboard([row("dummy", 0.9, qwk=0.0), row("good", 0.6)], "good"))
     assert [label.get_text() for label in axes.get_yticklabels()] == ["good"]
 
 
 def test_the_rows_of_a_confusion_matrix_are_named_as_asked(drawn):
     counts = np.eye(7, dtype=int)
     assert drawn(plots.confusion_matrix(counts)).get_ylabel() == "true grade"
-    assert drawn(plots.confusion_matrix(counts, rows="label")).get_ylabel() == "label"
+    assert drawn(plots.confusion_matrix(counts, rows="reference grade")).get_ylabel() == (
+        "reference grade"
+    )
 
 
 def test_a_leaderboard_of_one_and_of_none_can_be_drawn(drawn):
-    drawn(plots.leaderboard([row("alone", 0.0)], "alone"))
+    drawn(plots.leaderboard([row("alone", 0.7)], "alone"))
     drawn(plots.leaderboard([], None))
 
 
@@ -121,3 +130,12 @@ def test_the_greatest_importance_is_on_top(drawn):
     assert [label.get_text() for label in axes.get_yticklabels()] == list(FEATURES)[::-1]
     widths = [bar.get_width() for bar in axes.patches]
     assert widths == sorted(widths)
+
+
+def test_every_cut_point_is_drawn_and_named(drawn):
+    truth = np.repeat(np.arange(3, 10), 3)
+    axes = drawn(plots.scores_by_grade(truth, truth + 0.1, np.arange(3.5, 9)))
+    assert [text.get_text() for text in axes.texts] == [
+        f"{grade} | {grade + 1}" for grade in range(3, 9)
+    ]
+    assert len(axes.patches) + len(axes.lines) > 6

@@ -5,21 +5,30 @@ import hashlib
 import numpy as np
 import pytest
 
-from wine.split import FOLDS, REPEATS, folds, locked_part
+from wine import split
+from wine.split import FOLDS, REPEATS, contiguous_folds, folds
 
-LOCKED = "cc090bc65a7b4286b62a6bfaa2e04c18671e137ce407e32616b922494eb89ace"
+TEST_SET = "cc090bc65a7b4286b62a6bfaa2e04c18671e137ce407e32616b922494eb89ace"
 
 
-def test_the_test_part_is_a_fifth_and_has_every_common_grade_in_proportion(wines):
-    held = locked_part(wines)
-    assert held.dtype == bool
-    assert abs(held.mean() - 0.2) < 0.005
-    shares = wines[held]["quality"].value_counts() / wines["quality"].value_counts()
+def groups_in_one_fold(wines, numbers):
+    """Return whether every near-duplicate group lies in a single fold."""
+    return (wines.assign(fold=numbers).groupby("group_id")["fold"].nunique() == 1).all()
+
+
+def test_the_test_set_is_a_fifth_with_every_common_grade_in_proportion(wines):
+    held_out = split.test_set(wines)
+    assert abs(held_out.mean() - 0.2) < 0.005
+    shares = wines[held_out]["quality"].value_counts() / wines["quality"].value_counts()
     assert shares.loc[4:8].between(0.15, 0.25).all()
+    assert groups_in_one_fold(wines, held_out)
 
 
-def test_no_group_crosses_the_split(wines):
-    assert (wines.groupby("group_id")["split"].nunique() == 1).all()
+def test_the_test_set_is_always_the_same(wines):
+    """Another one, say by a new scikit-learn, would make old and new figures incomparable."""
+    held_out = ",".join(sorted(wines.loc[split.test_set(wines), "wine_id"]))
+    assert hashlib.sha256(held_out.encode()).hexdigest() == TEST_SET
+    assert (split.test_set(wines) == (wines["split"] == "test")).all()
 
 
 def test_no_group_crosses_a_fold_and_every_wine_is_held_out_once_a_repeat(train):
@@ -27,32 +36,35 @@ def test_no_group_crosses_a_fold_and_every_wine_is_held_out_once_a_repeat(train)
     assert numbers.shape == (REPEATS, len(train))
     for repeat in numbers:
         assert set(repeat) == set(range(FOLDS))
-        assert (train.assign(fold=repeat).groupby("group_id")["fold"].nunique() == 1).all()
+        assert groups_in_one_fold(train, repeat)
         assert np.bincount(repeat).min() > 0.9 * len(train) / FOLDS
 
 
-def test_the_locked_part_is_the_one_that_was_locked(wines):
-    """Another one, say by a new scikit-learn, would make figures of before and after incomparable."""
-    locked = ",".join(sorted(wines.loc[locked_part(wines), "wine_id"]))
-    assert hashlib.sha256(locked.encode()).hexdigest() == LOCKED
-
-
-def test_the_split_is_always_the_same_and_the_repeats_of_the_folds_differ(wines, train):
-    assert (locked_part(wines) == (wines["split"] == "test")).all()
+def test_folds_are_always_the_same_and_their_repeats_differ(train):
     assert (folds(train) == folds(train)).all()
     assert (folds(train, repeats=1)[0] == folds(train)[0]).all()
     assert (folds(train)[0] != folds(train)[1]).any()
 
 
-def test_the_split_looks_at_grades_and_groups_alone(train):
-    other = train.assign(alcohol=0.0, type="red")
-    assert (folds(other) == folds(train)).all()
+def test_folds_depend_on_grades_and_groups_alone(train):
+    assert (folds(train.assign(alcohol=0.0, type="red")) == folds(train)).all()
 
 
 def test_a_large_group_is_never_divided(train):
     grouped = train.assign(group_id=train["group_id"] // 50)
-    numbers = folds(grouped, repeats=1)[0]
-    assert (grouped.assign(fold=numbers).groupby("group_id")["fold"].nunique() == 1).all()
+    assert groups_in_one_fold(grouped, folds(grouped, repeats=1)[0])
+
+
+def test_contiguous_folds_are_fifths_of_each_file_with_groups_together(train):
+    numbers = contiguous_folds(train)
+    assert numbers.shape == (1, len(train))
+    assert groups_in_one_fold(train, numbers[0])
+    for _, rows in train.groupby("type").indices.items():
+        ordered = numbers[0, rows][np.argsort(train["wine_id"].to_numpy()[rows])]
+        assert np.bincount(ordered, minlength=FOLDS).min() > 0.9 * len(rows) / FOLDS
+        assert (np.diff(ordered.astype(int)) < 0).mean() < 0.05  # only a near-duplicate goes back
+    shuffled = train.sample(frac=1, random_state=1)
+    assert (contiguous_folds(shuffled)[0] == numbers[0, shuffled.index]).all()
 
 
 def test_no_wines_missing_columns_and_missing_grades_are_errors(train):
@@ -61,4 +73,4 @@ def test_no_wines_missing_columns_and_missing_grades_are_errors(train):
     with pytest.raises(KeyError, match="group_id"):
         folds(train.drop(columns="group_id"))
     with pytest.raises(ValueError, match="NaN"):
-        locked_part(train.assign(quality=np.nan))
+        split.test_set(train.assign(quality=np.nan))

@@ -1,79 +1,176 @@
-"""train.ipynb run again: what is worse is not served, what is as good is, daily wines and all."""
+"""Training as code: what is worse is not served, what is as good is, daily wines and all."""
 
+import dataclasses
 import json
-import shutil
-from dataclasses import replace
-from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from wine import evaluation, features, model
-from wine.balance import balance
-from wine.groups import BALANCED, DAILY
+from tests import processes
+from tests.conftest import CHOSEN
+from wine import features, model, registry, train
+from wine.candidates import BY_NAME
+from wine.errors import BadInput, WineError
+from wine.generator import generate
+from wine.groups import DAILY
+from wine.metrics import HIGHER_IS_BETTER
+from wine.train import compare_with_served, load, register, verdict
 
-SMOTE = "extra trees + SMOTE"
+
+def choose(hopsworks, folder, text=None):
+    """Put a best.json into Hopsworks, as model_finder.py does."""
+    text = json.dumps(CHOSEN) if text is None else text
+    file = folder / "best.json"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    features.upload(hopsworks.project, [file], "Resources/model_finder")
 
 
-@pytest.fixture
-def train(young, tmp_path):
-    """Runs train.ipynb with a candidate, in a copy of the project; gives what it showed."""
-    root = tmp_path / "project"
-    shutil.copytree(young.root, root)
-    young = replace(young, root=root)
-    for command in (
-        ("daily.py",),
-        ("model_finder.py", "--quick", "--only", "dummy", "--only", "ridge", "--only", SMOTE),
-    ):
-        assert young.run(*command).returncode == 0
-    results = root / "model_finder_results"
-    rows = json.loads((results / "leaderboard.json").read_text())["rows"]
-    found = json.loads((results / "best.json").read_text())
-    text = (root / "train.ipynb").read_text()
-    assert text.count("include_daily = False") == 1
-
-    def run(candidate, *, include_daily):
-        best = next(row for row in rows if row["name"] == candidate)
-        (results / "best.json").write_text(json.dumps(found | best))
-        asked = text.replace("include_daily = False", f"include_daily = {include_daily}")
-        (root / "train.ipynb").write_text(asked)
-        done = young.run(*young.notebook("train.ipynb"))
-        assert done.returncode == 0, done.stderr
-        return (root / "reports" / "train.html").read_text()
-
-    return run
+def noisy(training, noise):
+    """Return the same Training with worse out-of-fold scores, and its own answers."""
+    random = np.random.default_rng(0)
+    scores = training.cv.scores + random.normal(0, noise, training.cv.scores.shape)
+    return dataclasses.replace(training, cv=dataclasses.replace(training.cv, scores=scores))
 
 
 def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(
-    train, young, wines, reader, tmp_path
+    young, reader, training, wines
 ):
-    shown = train("ridge", include_daily=False)
-    assert "no model judged by these wines is served yet: this one will be" in shown
-    assert "worse: registered, but not served" in train("dummy", include_daily=False)
-    features.write(reader(young).store, BALANCED, balance(wines[wines["split"] == "train"]))
-    shown = train(SMOTE, include_daily=True)
-    assert "against version 1 on 4,255 wines" in shown, "not against version 2, which nobody serves"
-    assert "4,255 training wines, 1,065 locked away, 1 daily wines to train on" in shown
+    project = reader(young).project
+    assert compare_with_served(project, training) is None
+    assert "no model judged by these wines is served yet" in verdict(None)
+    register(project, training, None)
 
-    hopsworks = reader(young)
-    registry = hopsworks.project.get_model_registry()
-    versions = [registry.get_model(model.NAME, version) for version in (1, 2, 3)]
-    assert [one.training_metrics.get(model.APPROVED) for one in versions] == [1, None, 3]
-    assert model.served(hopsworks.project).version == 3
-    balanced = 7 * wines["quality"].value_counts().max()
-    assert [one.description for one in versions] == [
+    worse = compare_with_served(project, noisy(training, 0.2))
+    assert (worse.version, worse.wines, worse.worse) == (1, 4255, True)
+    assert 0 < worse.low < worse.difference < worse.high
+    assert "worse: registered, but not served" in verdict(worse)
+    register(project, training, worse)
+    assert registry.served(project).version == 1
+
+    same = compare_with_served(project, training)
+    assert (same.version, same.wines, same.difference, same.worse) == (1, 4255, 0, False)
+    assert verdict(same).startswith("against version 1 on 4,255 wines: RMSE +0.0000 (95 %: ")
+    register(project, training, same)
+    served = registry.served(project)
+    assert served.version == 3
+
+    versions = [project.get_model_registry().get_model(model.NAME, number) for number in (1, 2, 3)]
+    assert [version.training_metrics.get(model.APPROVED) for version in versions] == [1, None, 3]
+    texts = [version.description.split("; ")[0] for version in versions]
+    assert texts == [
         "ridge, fitted on 5,320 wines",
-        "dummy, fitted on 5,320 wines, worse than the version before and not served",
-        f"{SMOTE}, fitted on {balanced + len(hopsworks.read(DAILY)):,} wines",
+        "ridge, fitted on 5,320 wines, worse than the served version",
+        "ridge, fitted on 5,320 wines",
     ]
+    for name in HIGHER_IS_BETTER:
+        assert served.training_metrics[f"cv_{name}"] == pytest.approx(training.cv.metrics[name])
 
     # a wine is the same one only with the same measurements and the same grade
-    files = Path(model.download(model.served(hopsworks.project), tmp_path / "served"))
-    again = pd.read_csv(files / "out_of_fold.csv")
-    same = evaluation.compare_with_served(hopsworks.project, again, wines)
-    assert (same["wines"], same["difference"], same["worse"]) == (4255, 0, False)
-    other = wines.copy()
-    other.loc[other["wine_id"] == again["wine_id"][0], "alcohol"] += 0.1
-    other.loc[other["wine_id"] == again["wine_id"][1], "quality"] = 3
-    assert evaluation.compare_with_served(hopsworks.project, again, other)["wines"] == 4253
-    assert evaluation.compare_with_served(hopsworks.project, again, wines.assign(ph=4.9)) is None
+    other = training.data.train.copy()
+    other.loc[0, "alcohol"] += 0.1
+    other.loc[1, "quality"] = 3
+    for changed, left in ((other, 4253), (other.assign(ph=4.9), None)):
+        data = dataclasses.replace(training.data, train=changed)
+        result = compare_with_served(project, dataclasses.replace(training, data=data))
+        assert (result and result.wines) == left
+
+
+def test_the_program_trains_as_train_ipynb_does(young, reader, training, tmp_path):
+    hopsworks = reader(young)
+    choose(hopsworks, tmp_path)
+    dry = processes.succeeded(young.run("-m", "wine.train", "--dry-run"))
+    assert dry.endswith("dry run: nothing registered\n")
+    with pytest.raises(model.NothingServed):
+        registry.served(hopsworks.project)
+    printed = hopsworks.run(train)
+    assert "ridge, chosen by model_finder.py on 2026-11-23 10:00 UTC\n" in printed
+    assert printed.endswith("registered wine_quality version 1\n")
+    for part in ("cv", "test", "elsewhere"):
+        rmse = getattr(training.spec.metrics, part)["rmse"]
+        assert f"{part:<10} RMSE {rmse:.3f}  QWK " in printed
+        assert f"{part:<10} RMSE {rmse:.3f}  QWK " in dry
+    _, spec = registry.load(registry.served(hopsworks.project))
+    assert spec.model_copy(update={"sha256": {}}) == training.spec
+
+
+def test_daily_wines_are_trained_on_when_asked(young, reader, training, tmp_path):
+    hopsworks = reader(young)
+    choose(hopsworks, tmp_path)
+    days = pd.date_range("2025-01-01", periods=30).date
+    made = pd.DataFrame([generate(day, training.data.train) for day in days])
+    features.write(hopsworks.store, DAILY, made)
+    assert load(hopsworks.project).daily is None
+    data = load(hopsworks.project, include_daily=True)
+    assert data.daily["quality"].tolist() == made["reference_grade"].tolist()
+    fitted = train.fit(data.candidate, data.wines, data.daily)
+    x = model.encode(data.wines)
+    assert not np.allclose(fitted.predict(x), training.model.predict(x))
+    text = register(hopsworks.project, dataclasses.replace(training, data=data), None).description
+    assert text.startswith("ridge, fitted on 5,350 wines; ")
+
+
+def test_too_many_wines_for_the_candidate_are_refused(young, reader, tmp_path, monkeypatch):
+    hopsworks = reader(young)
+    choose(hopsworks, tmp_path)
+    limited = dataclasses.replace(BY_NAME["ridge"], max_wines=5319)
+    monkeypatch.setitem(BY_NAME, "ridge", limited)
+    with pytest.raises(WineError, match=r"5,320 wines are too many for ridge: run model_finder"):
+        load(hopsworks.project)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "{}", "[]", "null", "7", '"text"', b"\xff\xfe",
+        json.dumps(CHOSEN | {"rmse": "0.7"}),
+        json.dumps(CHOSEN | {"rmse": None}),
+        json.dumps(CHOSEN | {"members": 7}),
+        json.dumps(CHOSEN | {"members": None, "name": []}),
+        json.dumps({name: value for name, value in CHOSEN.items() if name != "finished"}),
+        json.dumps(CHOSEN)[:-20],
+    ],
+)  # fmt: skip
+def test_a_damaged_choice_is_one_clear_line(best, text):
+    hopsworks, folder = best
+    choose(hopsworks, folder, text)
+    message = r"best\.json in Hopsworks \(.*\) is damaged: run model_finder\.py again"
+    with pytest.raises(WineError, match=message) as error:
+        load(hopsworks.project)
+    assert "\n" not in str(error.value)
+
+
+def test_a_choice_that_is_missing_or_no_candidate_is_one_clear_line(best):
+    hopsworks, folder = best
+    choose(hopsworks, folder, json.dumps(CHOSEN | {"name": "gone"}))
+    with pytest.raises(BadInput, match=r"best\.json names 'gone'"):
+        load(hopsworks.project)
+    hopsworks.project.get_dataset_api().remove("Resources/model_finder")
+    with pytest.raises(WineError, match=r"no Resources/model_finder/best\.json in .*: run model_f"):
+        load(hopsworks.project)
+    with pytest.raises(WineError, match="no leaderboard in"):
+        train.leaderboard(hopsworks.project)
+
+
+@pytest.fixture(scope="module")
+def best(empty_pipeline, module_reader, tmp_path_factory):
+    """An empty Hopsworks for a best.json, and a folder to write it in."""
+    folder = tmp_path_factory.mktemp("best")
+    return module_reader(dataclasses.replace(empty_pipeline, store=folder / "store")), folder
+
+
+@pytest.mark.slow
+def test_the_program_and_the_notebook_register_the_same(pipeline_root, reader, tmp_path, wines):
+    pipeline = pipeline_root.copy(tmp_path / "copy")
+    printed = processes.succeeded(pipeline.run("-m", "wine.train", timeout=580))
+    assert "against version 1 on 4,255 wines: RMSE +0.0000" in printed
+    assert "registered wine_quality version 2\n" in printed
+    registered = reader(pipeline).project.get_model_registry()
+    versions = [registered.get_model(model.NAME, number) for number in (1, 2)]
+    (by_notebook, spec), (by_program, again) = map(registry.load, versions)
+    assert versions[0].training_metrics | {"approved": 2} == versions[1].training_metrics
+    own = {"sha256": {}, "fitted": spec.fitted}
+    assert again.model_copy(update=own) == spec.model_copy(update=own)
+    assert (
+        model.predict(by_program, again, wines)[1] == model.predict(by_notebook, spec, wines)[1]
+    ).all()

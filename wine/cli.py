@@ -15,6 +15,8 @@ def run(command):
     Exit codes: 0 done, 1 something is missing or away (one line says what to do), 2 a value
     given is wrong, 130 stopped with Ctrl-C. A traceback is a bug of ours.
     """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # not every terminal's encoding has a ³
     try:
         summary.check()
         sys.exit(command(standalone_mode=False) or 0)

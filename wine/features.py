@@ -215,6 +215,6 @@ def download_text(project, path):
         if not dataset.exists(path):
             return None
         with tempfile.TemporaryDirectory() as folder:
-            return Path(dataset.download(path, folder, overwrite=True)).read_text()
+            return Path(dataset.download(path, folder, overwrite=True)).read_text(encoding="utf-8")
 
     return call(download)

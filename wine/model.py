@@ -19,7 +19,7 @@ import pandas as pd
 from wine.columns import NAMES, TYPES
 from wine.decoding import decode, probabilities
 from wine.errors import WineError
-from wine.spec import parse
+from wine.spec import VERSIONED, parse
 
 NAME = "wine_quality"
 APPROVED = "approved"  # the metric that marks a version as fit to be served; see served()
@@ -144,7 +144,7 @@ def load(folder, description):
     """
     spec = check(folder, description)
     for name in PICKLED:
-        made_with = spec.versions.get(name, "an unknown version")
+        made_with = spec.versions[name]
         here = importlib.import_module(name).__version__
         if made_with.split(".")[:2] != here.split(".")[:2]:  # pickles work in these only
             raise WineError(
@@ -188,7 +188,7 @@ def example_frame(spec):
 def versions():
     """Return the versions of Python and of the libraries that a saved model depends on."""
     return {"python": platform.python_version()} | {
-        name: importlib.import_module(name).__version__ for name in (*PICKLED, "numpy", "joblib")
+        name: importlib.import_module(name).__version__ for name in VERSIONED[1:]
     }
 
 

@@ -25,6 +25,7 @@ from wine.columns import FEATURES, GRADES, MEASUREMENTS, NAMES, TYPES
 from wine.errors import WineError
 from wine.metrics import HIGHER_IS_BETTER
 
+VERSIONED = ("python", "sklearn", "xgboost", "numpy", "joblib")  # what a pickle depends on
 EXAMPLE_KINDS = (
     ("red", 4), ("red", 5), ("red", 7), ("white", 4), ("white", 6), ("white", 8),
 )  # fmt: skip
@@ -42,10 +43,13 @@ def _interval(values):
     return values
 
 
-def _all_metrics(scores):
-    if set(scores) != set(HIGHER_IS_BETTER):
-        raise ValueError(f"must have {', '.join(HIGHER_IS_BETTER)}")
-    return scores
+def _keys(expected):
+    def check(values):
+        if set(values) != set(expected):
+            raise ValueError(f"must have {', '.join(expected)}")
+        return values
+
+    return AfterValidator(check)
 
 
 def _equal(expected):
@@ -68,7 +72,7 @@ Steps = Annotated[  # one number for each step of the scale
     AfterValidator(_ascending),
 ]
 Interval = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_interval)]
-Scores = Annotated[dict[str, FiniteFloat], AfterValidator(_all_metrics)]
+Scores = Annotated[dict[str, FiniteFloat], _keys(HIGHER_IS_BETTER)]
 Kind = Annotated[str, StringConstraints(pattern=f"^({'|'.join(TYPES)})$")]
 Grade = Annotated[int, Field(ge=GRADES[0], le=GRADES[-1])]
 
@@ -90,7 +94,7 @@ class Column(Strict):
     decimals: Annotated[int, Field(ge=0, le=6)]
     possible: Interval
     observed: Interval
-    typical: dict[Kind, FiniteFloat]
+    typical: Annotated[dict[Kind, FiniteFloat], _keys(TYPES)]
 
     @model_validator(mode="after")
     def _check_ranges(self):
@@ -136,7 +140,7 @@ class Metrics(Strict):
     cv: Scores
     cv_se: Scores
     test: Scores
-    test_interval: dict[str, Interval]
+    test_interval: Annotated[dict[str, Interval], _keys(HIGHER_IS_BETTER)]
     elsewhere: Scores
     daily: Scores
     stream: Comparison
@@ -180,16 +184,13 @@ class Spec(Strict):
     protocol: Text
     metrics: Metrics
     examples: Annotated[tuple[Example, ...], Field(min_length=1)]
-    versions: dict[str, Text]
+    versions: Annotated[dict[str, Text], _keys(VERSIONED)]
     sha256: dict[str, Sha256] = {}
 
     @model_validator(mode="after")
     def _check_columns(self):
         if tuple(column.name for column in self.columns) != NAMES:
             raise ValueError(f"columns must be {', '.join(NAMES)}")
-        for column in self.columns:
-            if set(column.typical) != set(TYPES):
-                raise ValueError(f"typical {column.name} must be given for {', '.join(TYPES)}")
         return self
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import click
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, FiniteFloat
 from sklearn.metrics import log_loss
 
 from wine import evaluation, features, model, plots, registry
@@ -36,6 +37,17 @@ from wine.split import FOLDS, contiguous_folds, folds
 
 BEST = "Resources/model_finder/best.json"
 STREAM_START = datetime.date(1990, 1, 1)  # days that daily.py never makes
+
+
+class Choice(BaseModel):
+    """What is read of best.json, the leaderboard row that model_finder.py chose."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: str
+    members: tuple[str, ...]
+    rmse: FiniteFloat
+    finished: str
 
 
 @dataclass(frozen=True)
@@ -129,14 +141,13 @@ def read_choice(project):
 
     Raises WineError when it is missing or damaged.
     """
-    text = features.download_text(project, BEST)
-    if text is None:
-        raise WineError(f"no {BEST} in {place()}: run model_finder.py first")
     try:
-        chosen = json.loads(text)
-        chosen["name"], chosen["members"], chosen["rmse"] + 0, chosen["finished"]
-    except (ValueError, KeyError, TypeError) as error:
+        text = features.download_text(project, BEST)
+        chosen = None if text is None else Choice.model_validate_json(text).model_dump()
+    except ValueError as error:  # no UTF-8, or pydantic's ValidationError
         raise WineError(f"{BEST} in {place()} is damaged: run model_finder.py again") from error
+    if chosen is None:
+        raise WineError(f"no {BEST} in {place()}: run model_finder.py first")
     return chosen
 
 

@@ -1,0 +1,190 @@
+"""spec.json: whatever is altered in it, the model is not loaded, and one line says why."""
+
+import copy
+import json
+import re
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from tests import model_folder
+from wine import model, spec
+from wine.columns import BY_NAME, FEATURES, NAMES, TYPES
+from wine.errors import WineError
+
+NAN, INFINITY = float("nan"), float("inf")
+
+
+@pytest.fixture(scope="module")
+def folder(training, tmp_path_factory):
+    """A model folder whose spec.json these tests alter and sign again."""
+    folder = tmp_path_factory.mktemp("model")
+    model_folder.save(folder, training)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def original(folder):
+    """The spec.json as it was saved, a dict. Shared: copy before changing."""
+    return json.loads((folder / "spec.json").read_text())
+
+
+def refusal(folder, altered):
+    """Return the line with which a folder with the altered spec, signed again, is refused."""
+    with pytest.raises(WineError) as error:
+        model.load(folder, model_folder.sign(folder, altered))
+    message = str(error.value)
+    assert "\n" not in message
+    assert len(message) < 500
+    return message
+
+
+def put(value, *path):
+    """Return a function that puts a value at a path of a spec."""
+
+    def alter(spec):
+        *way, last = path
+        for step in way:
+            spec = spec[step]
+        spec[last] = value(spec[last]) if callable(value) else value
+
+    return alter
+
+
+def reverse(values):
+    return values[::-1]
+
+
+HTML = "<img src=x onerror=alert(1)>"
+ALTERED = {
+    "cuts reversed": ("cuts", put(reverse, "cuts")),
+    "a cut is NaN": ("cuts.2", put(NAN, "cuts", 2)),
+    "cuts shifted by 1": ("grade for example", put(lambda cuts: [c + 1 for c in cuts], "cuts")),
+    "only 3 cuts": ("cuts", put(lambda cuts: cuts[:3], "cuts")),
+    "cuts are text": ("cuts.0", put("3.5", "cuts", 0)),
+    "the slope is NaN": ("odds.slope", put(NAN, "odds", "slope")),
+    "the slope is negative": ("odds.slope", put(-1.0, "odds", "slope")),
+    "the slope is doubled": ("probabilities for", put(lambda slope: 2 * slope, "odds", "slope")),
+    "thresholds reversed": ("odds.thresholds", put(reverse, "odds", "thresholds")),
+    "grades 0-6": ("grades", put(list(range(7)), "grades")),
+    "no set_level": ("set_level", lambda spec: spec.pop("set_level")),
+    "a set_level of NaN": ("set_level", put(NAN, "set_level")),
+    "possible is NaN": ("possible", put([NAN, NAN], "columns", 3, "possible")),
+    "possible reversed": ("possible", put(reverse, "columns", 3, "possible")),
+    "observed beyond possible": ("observed", put([-1.0, 1e9], "columns", 3, "observed")),
+    "features reversed": ("features", put(reverse, "features")),
+    "an unknown feature": ("features", put([*NAMES, "price"], "features")),
+    "a column twice": ("columns", lambda spec: spec["columns"].append(spec["columns"][0])),
+    "types with HTML": ("types", put(["red", HTML], "types")),
+    "a label with HTML": ("label", put(HTML, "columns", 0, "label")),
+    "a description with HTML": ("description", put(HTML, "columns", 0, "description")),
+    "a unit with HTML": ("unit", put("<b>g</b>", "columns", 0, "unit")),
+    "a model's name with HTML": ("model", put(HTML, "model")),
+    "a version with HTML": ("versions.sklearn", put(HTML, "versions", "sklearn")),
+    "an example's type with HTML": ("type", put(HTML, "examples", 0, "type")),
+    "two lines of text": ("protocol", put("one\ntwo", "protocol")),
+    "a field too many": ("served_by", lambda spec: spec.update(served_by="me")),
+    "no digest of the model": ("model.joblib", lambda spec: spec["sha256"].pop("model.joblib")),
+    "another scikit-learn": ("sklearn 1.2.3", put("1.2.3", "versions", "sklearn")),
+    "another score": ("score for example", put(lambda s: s + 0.01, "examples", 0, "predicted_score")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ALTERED)
+def test_an_altered_spec_is_refused_by_the_name_of_its_field(folder, original, case):
+    field, alter = ALTERED[case]
+    altered = copy.deepcopy(original)
+    alter(altered)
+    assert field in refusal(folder, altered)
+
+
+def paths(value, path=()):
+    """Return the path of everything inside a JSON value."""
+    steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()  # fmt: skip
+    return [found for step, part in steps for found in ((*path, step), *paths(part, (*path, step)))]
+
+
+@settings(max_examples=400)
+@given(data=st.data())
+def test_any_alteration_of_structure_or_number_is_refused(folder, original, data):
+    path = data.draw(st.sampled_from(paths(original)), label="path")
+    assume(path != ("metrics", "stream", "version"))  # optional, and not used by who serves
+    *way, last = path
+    altered = copy.deepcopy(original)
+    parent = altered
+    for step in way:
+        parent = parent[step]
+    kinds = ["delete", NAN, INFINITY, -INFINITY, "text", None, [], {}]
+    if isinstance(parent, list) and len(parent) > 1:
+        kinds.append("swap")
+    kind = data.draw(st.sampled_from(kinds), label="alteration")
+    if kind == "delete":
+        del parent[last]
+    elif kind == "swap":
+        other = last - 1  # the first with the last
+        assume(path[0] != "examples" or len(path) > 1)
+        assume(way != ["examples"])  # in whatever order
+        if isinstance(parent[last], float):
+            assume(abs(parent[last] - parent[other]) > model.TOLERANCE)
+        parent[last], parent[other] = parent[other], parent[last]
+    else:
+        assume(not (isinstance(parent[last], str) and kind == "text"))
+        parent[last] = kind
+    message = refusal(folder, altered).replace("-", "").lower()
+    names = [str(step).lower() for step in path if isinstance(step, str)]
+    assert any(name in message for name in names), (names, message)
+
+
+def test_any_other_byte_is_refused_by_the_digest(training, tmp_path):
+    description = model_folder.save(tmp_path, training)
+    content = (tmp_path / "spec.json").read_bytes()
+    place = content.index(b'"set_level": 0.') + 16  # a change that no other check could see
+    for spoilt in (content[:place] + b"5" + content[place + 1 :], content + b"\n", b""):
+        if spoilt != content:
+            (tmp_path / "spec.json").write_bytes(spoilt)
+            with pytest.raises(WineError, match=r"spec\.json is not the one that was registered"):
+                model.load(tmp_path, description)
+    (tmp_path / "spec.json").write_bytes(content)
+    assert model.load(tmp_path, description)[1] == model.check(tmp_path, description)
+    for without in ("a model", "", None):
+        with pytest.raises(WineError, match=r"does not state the SHA-256 of spec\.json"):
+            model.load(tmp_path, without)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", "5", b"\xff\xfe"])
+def test_what_is_no_spec_is_refused(text):
+    with pytest.raises(WineError, match=r"the model's spec\.json is not valid \(\w+: "):
+        spec.parse(text)
+
+
+# -- what is in it ---------------------------------------------------------------------------------
+
+
+def test_it_describes_every_column_as_the_wines_are(training, wines):
+    columns = training.spec.columns
+    assert [column.name for column in columns] == list(NAMES)
+    for column in columns:
+        values = wines[column.name]
+        assert column.observed == (values.min(), values.max())
+        for kind in TYPES:
+            middle = values[wines["type"] == kind].median()
+            assert abs(column.typical[kind] - middle) <= 0.51 * 10.0**-column.decimals
+        assert column.unit == BY_NAME[column.name].unit
+
+
+def test_the_examples_are_real_wines_of_both_colours_and_several_grades(training, wines):
+    examples = model.example_frame(training.spec)
+    assert set(examples["type"]) == set(TYPES)
+    assert examples["quality"].nunique() >= 4
+    real = wines.set_index("wine_id").loc[examples["wine_id"]].reset_index()
+    columns = [*FEATURES, "quality"]
+    assert (examples[columns] == real[columns]).all(axis=None)
+    reds = wines[(wines["type"] == "red") & (wines["quality"] == 5)]
+    assert len(spec.typical_wines(reds)) == 1
+
+
+def test_what_is_parsed_is_what_was_written(training):
+    text = training.spec.model_dump_json()
+    assert spec.parse(text) == training.spec
+    assert not re.search("NaN|Infinity", text)
