@@ -15,14 +15,14 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from benchmarks import common
 
-MOST_SECONDS, MOST_GB = 1800, 12  # a program that reaches either is stopped there
+MAX_SECONDS, MAX_GB = 1800, 12  # a program that reaches either is stopped there
 COLOURS = ("#8b1e3f", "#b8860b", "#2f6690", "#3f7d3e", "#6b6b6b")
 
 
-def measured(command, folder, data):
-    """Runs ``python *command`` in ``folder`` on the local Hopsworks of ``data``.
+def measured(command, folder, data, *, max_seconds=MAX_SECONDS):
+    """Run ``python *command`` in ``folder`` on the local Hopsworks of ``data``.
 
-    Returns a cell: seconds on the clock, cpu_seconds of all cores, peak_mb, and the machine and
+    Return a cell: seconds on the clock, cpu_seconds of all cores, peak_mb, and the machine and
     the commit measured. A program that reaches a limit is stopped, and its cell has ``stopped``,
     which limit, in place of the seconds. RuntimeError with the end of what it said when it fails.
 
@@ -44,10 +44,10 @@ def measured(command, folder, data):
         while process.poll() is None:
             tree = [process, *process.children(recursive=True)]
             peak = max(peak, sum(resident(member, used) for member in tree))
-            if time.perf_counter() - started > MOST_SECONDS:
-                stopped = f"more than {MOST_SECONDS:,} s"
-            elif peak > MOST_GB * 1e9:
-                stopped = f"more than {MOST_GB} GB"
+            if time.perf_counter() - started > max_seconds:
+                stopped = f"more than {max_seconds:,} s"
+            elif peak > MAX_GB * 1e9:
+                stopped = f"more than {MAX_GB} GB"
             if stopped:
                 for member in tree:
                     with contextlib.suppress(psutil.NoSuchProcess):
