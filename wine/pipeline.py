@@ -28,7 +28,7 @@ from wine.spec import parse
 def notebook(name):
     """Return the command that runs a notebook top to bottom and keeps it as HTML."""
     return [
-        *("-m", "jupyter", "nbconvert", "--execute", "--to", "html", name),
+        *("-m", "jupyter", "nbconvert", "--execute", "--to", "html", "--template", "classic", name),
         *("--output-dir", str(REPORTS), "--KernelManager.transport=ipc"),
     ]
 

@@ -1,14 +1,25 @@
-"""The pictures that more than one part of the pipeline draws. Each returns a Figure."""
+"""The pictures of the notebooks, scripts and reports. Each function returns a Figure."""
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from wine.columns import GRADES
 from wine.metrics import confusion
 
-COLOURS = {"red": "#8b1e3f", "white": "#d1a827"}
-INK = "#3b3b3b"
+COLOURS = {"red": "#8b1e3f", "white": "#a67c00"}
+INK, GREY = "#3b3b3b", "#757575"
+SHADES = LinearSegmentedColormap.from_list("wine", ["#ffffff", COLOURS["red"]])
+
+
+def show(figure, alt):
+    """Display a figure in a notebook, with a text for readers who cannot see it."""
+    import matplotlib.pyplot as plt
+    from IPython.display import display
+
+    plt.close(figure)  # or the notebook would display it once more, without the text
+    display(figure, metadata={"image/png": {"alt": alt}})
 
 
 def _figure(width, height, title):
@@ -28,13 +39,13 @@ def confusion_matrix(counts, title="Confusion matrix", *, rows="true grade"):
     figure, axes = _figure(6, 5.2, title)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     display = ConfusionMatrixDisplay(share, display_labels=GRADES)
-    display.plot(ax=axes, cmap="Purples", include_values=False, colorbar=False)
+    display.plot(ax=axes, cmap=SHADES, include_values=False, colorbar=False)
     axes.images[0].set_clim(0, 1)
     for (row, column), count in np.ndenumerate(counts):
         if count:
             axes.text(
                 column, row, f"{count:,}", ha="center", va="center",
-                color="white" if share[row, column] > 0.5 else INK,
+                color="#ffffff" if share[row, column] > 0.66 else "#111111",
             )  # fmt: skip
     axes.set(xlabel="predicted grade", ylabel=rows)
     axes.spines[:].set_visible(False)
@@ -78,7 +89,7 @@ def leaderboard(rows, chosen):
     for place, row in enumerate(rows):
         axes.errorbar(
             row["rmse"], place, xerr=2 * row["se"]["rmse"], fmt="o", capsize=3,
-            color=COLOURS["red"] if row["name"] == chosen else "#757575",
+            color=COLOURS["red"] if row["name"] == chosen else GREY,
         )  # fmt: skip
     names = [row["name"] + ("" if row["within_budget"] else " (too slow or large)") for row in rows]
     axes.set_yticks(range(len(rows)), names)
@@ -99,7 +110,7 @@ def scores_by_grade(truth, scores, cuts):
         medianprops={"color": COLOURS["red"]},
     )
     for cut, grade in zip(cuts, GRADES, strict=False):
-        axes.axvline(cut, color="#757575", linewidth=1)
+        axes.axvline(cut, color=GREY, linewidth=1)
         axes.text(cut, 9.7, f"{grade} | {grade + 1}", ha="center", fontsize=8, color="#595959")
     axes.set(xlabel="predicted score", ylabel="true grade")
     return figure
@@ -119,7 +130,7 @@ def calibration(truth, probabilities, bins=10):
     y = np.bincount(place, came, bins)[kept] / sizes[kept]
     error = 2 * np.sqrt(y * (1 - y) / sizes[kept])
     figure, axes = _figure(5, 4.6, "Stated and observed probability of a grade")
-    axes.plot([0, 1], [0, 1], color="#9a9a9a", linewidth=1)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
     axes.errorbar(x, y, yerr=error, fmt="o", capsize=3, color=COLOURS["red"])
     top = min(1, max(x.max(initial=0), y.max(initial=0)) + 0.1)
     axes.set(
