@@ -1,5 +1,8 @@
 """The pictures of the notebooks, scripts and reports. Each function returns a Figure."""
 
+import base64
+import io
+
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -18,8 +21,11 @@ def show(figure, alt):
     import matplotlib.pyplot as plt
     from IPython.display import display
 
-    plt.close(figure)  # or the notebook would display it once more, without the text
-    display(figure, metadata={"image/png": {"alt": alt}})
+    plt.close(figure)  # or the notebook would display it a second time
+    picture = io.BytesIO()
+    figure.savefig(picture, bbox_inches="tight")
+    data = {"image/png": base64.b64encode(picture.getvalue()).decode(), "text/plain": alt}
+    display(data, metadata={"image/png": {"alt": alt}}, raw=True)
 
 
 def _figure(width, height, title):
