@@ -466,12 +466,10 @@ def test_refusals_name_the_call(fs: Any, make_group: Any, make_view: Any, name: 
         return lambda: fs.create_feature_group(name, 1, primary_key=["id"], **options).insert(ONE)
 
     unsupported(create(time_travel_format="ICEBERG"), "time_travel_format='ICEBERG'")
-    unsupported(create(ttl=60), "ttl")
     unsupported(lambda: view.create_training_data(), "create_training_data")
-    unsupported(lambda: view.init_serving(), "init_serving")
+    with pytest.raises(FeatureStoreException, match="not online enabled"):
+        view.init_serving()
     unsupported(lambda: view.enable_logging(), "enable_logging")
-    unsupported(lambda: view.get_parent_feature_groups(), "provenance")
-    unsupported(lambda: fs.get_transformation_functions(), "transformation")
     unsupported(lambda: fs.get_storage_connector("x"), "storage connector")
     unsupported(lambda: group.get_alerts(), "alerts")
     unsupported(lambda: group.add_keywords("x"), "keywords")

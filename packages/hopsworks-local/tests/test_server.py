@@ -202,14 +202,14 @@ def test_stop_waits_for_the_last_words(tmp_path: Path, monkeypatch: Any) -> None
     monkeypatch.setattr(sys, "stderr", Slow())
     answer = requests.post(
         f"{server.url}/hopsworks-api/api/project/1/featurestores/1/featuregroups",
-        json={"name": "g", "timeTravelFormat": "DELTA", "onlineEnabled": True},
+        json={"name": "g", "timeTravelFormat": "DELTA", "onlineEnabled": True, "ttl": 60},
         headers={"Authorization": f"ApiKey {server.env['HOPSWORKS_API_KEY']}"},
         verify=False,
         timeout=9,
     )
     assert answer.status_code == 201
     server.stop()
-    assert sys.stderr.getvalue().count("\n") == 2, "online_enabled, and no key"
+    assert sys.stderr.getvalue().count("\n") == 3, "online_enabled, ttl, and no key"
 
 
 def test_serve_keeps_its_key_in_a_private_file(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ _PRIMITIVE = re.compile(
     r"timestamp|boolean|string|date|binary"
 )
 _NESTED = re.compile(r"(array|map|struct|uniontype)<.+>", re.DOTALL)
+_PARENT = {"id": int, "name": str, "version": int}
 STATISTICS_DEFAULT = {
     "enabled": True,
     "histograms": False,
@@ -30,11 +31,10 @@ STATISTICS_DEFAULT = {
     "exactUniqueness": False,
     "columns": [],
 }
-# Fields of a feature group that only mean something with a service this server does not have;
-# each is an argument of create_feature_group of the same name in snake case.
-_UNSUPPORTED_FIELDS = (
-    *("embeddingIndex", "expectationSuite", "transformationFunctions", "parents", "ttl"),
-    *("ttlEnabled", "sinkEnabled", "partitionedBy", "zorderBy", "clusteredBy", "sortOrder"),
+# Arguments of create_feature_group that only mean something to a service this server does not have,
+# such as the online store, or to how a cluster lays out files: accepted, and said once.
+_IGNORED_FIELDS = (
+    *("embeddingIndex", "ttl", "partitionedBy", "zorderBy", "clusteredBy", "sortOrder"),
     *("bucketIndex", "notificationTopicName", "onlineConfig"),
 )
 
@@ -101,6 +101,8 @@ def full(app: App, group: Entity) -> dict[str, Any]:
     `location` is a local path and the storage connector claims S3 without credentials: that is
     what makes the unmodified client write its Delta table straight to that path.
     """
+    from .validation import suite_dto
+
     doc = group.doc
     features = [{**f, "featureGroupId": group.id} for f in doc["features"]]
     connector = {
@@ -122,6 +124,10 @@ def full(app: App, group: Entity) -> dict[str, Any]:
         "statisticsConfig": doc["statisticsConfig"],
         "dataSource": {"storageConnector": connector},
         "topicName": doc.get("topicName"),
+        "expectationSuite": suite_dto(app, group),
+        "transformationFunctions": [
+            {**f, "featurestoreId": STORE_ID} for f in doc.get("transformations", [])
+        ],
     }
 
 
@@ -135,8 +141,6 @@ def _read_features(doc: dict[str, Any]) -> list[dict[str, Any]]:
         if name in seen:
             raise ApiError(270224, f"The feature {name!r} is there twice.")
         seen.add(name)
-        if item.get("onDemand"):
-            raise unsupported("An on-demand feature")
         features.append(
             {
                 "name": name,
@@ -145,6 +149,7 @@ def _read_features(doc: dict[str, Any]) -> list[dict[str, Any]]:
                 "primary": take(item, "primary", bool, False),
                 "partition": take(item, "partition", bool, False),
                 "foreign": take(item, "foreign", bool, False),
+                "onDemand": take(item, "onDemand", bool, False),
                 "hudiPrecombineKey": False,
                 "defaultValue": take(item, "defaultValue", str, None),
                 # `onlineType` is left out on purpose: given back for an offline group, it makes
@@ -177,59 +182,97 @@ def _statistics_config(doc: dict[str, Any], features: list[dict[str, Any]]) -> d
     return config
 
 
-def _refuse_fields(doc: dict[str, Any]) -> None:
-    for field in _UNSUPPORTED_FIELDS:
-        if doc.get(field):
-            argument = re.sub("[A-Z]", lambda m: f"_{m[0].lower()}", field)
-            raise unsupported(f"create_feature_group({argument}=...)")
+def _argument(field: str) -> str:
+    """Return the name of a field as an argument of create_feature_group."""
+    return re.sub("[A-Z]", lambda m: f"_{m[0].lower()}", field)
 
 
-@route("POST", "featuregroups")
-def create(request: Request) -> Reply:
-    """`FeatureGroup.save`, and the first `insert` into a new group."""
-    app, doc = request.app, request.json()
-    name = check_name(take(doc, "name", str))
-    version = check_version(take(doc, "version", int, None), 270059)
+def _refuse_sources(doc: dict[str, Any]) -> None:
+    """Refuse groups whose rows lie elsewhere."""
+    if doc.get("sinkEnabled"):
+        raise unsupported("create_feature_group(sink_enabled=...)")
     kind = take(doc, "type", str, "cachedFeaturegroupDTO")
     if kind not in ("cachedFeaturegroupDTO", "streamFeatureGroupDTO"):
         raise unsupported("An external feature group or spine group (create_external_...)")
-    _refuse_fields(doc)
     if doc.get("location") or any(take(doc, "dataSource", dict, {}).values()):
         raise unsupported("create_feature_group(path=..., data_source=..., storage_connector=...)")
-    travel = (take(doc, "timeTravelFormat", str, "NONE") or "NONE").upper()
-    stream = kind == "streamFeatureGroupDTO"
+
+
+def _read_group(doc: dict[str, Any]) -> dict[str, Any]:
+    """Check a new group and return what is stored of it."""
     features = _read_features(doc)
-    keyed = any(f["primary"] for f in features)
-    if (stream or travel == "HUDI") and not keyed:
-        raise ApiError(270121, "A stream or HUDI feature group needs a primary key.")
-    if travel not in ("DELTA", "HUDI"):
-        raise unsupported(f"create_feature_group(time_travel_format={travel!r})")
     for feature in features:
         if feature["defaultValue"] is not None:
             raise ApiError(270132, "A default value cannot be given at creation.")
     event_time = take(doc, "eventTime", str, None)
     _check_event_time(event_time, features)
-    stored = {
+    return {
         "description": check_description(take(doc, "description", str, "")),
         "features": features,
         "eventTime": event_time,
         "statisticsConfig": _statistics_config(doc, features),
         "topicName": take(doc, "topicName", str, None),
-        "table": f"{name}-{secrets.token_hex(8)}",
+        "transformations": read_functions(doc),
+        "parents": [
+            {key: take(parent, key, kind) for key, kind in _PARENT.items()}
+            for parent in take(doc, "parents", list, [])
+        ],
     }
-    try:
-        group = app.folder.add("featuregroup", name, version, stored)
-    except Exists:
-        raise ApiError(
-            270089, f"The feature group {name!r} version {version} already exists."
-        ) from None
-    label = f"Feature group {name} version {group.version}"
-    if stream or travel == "HUDI":
+
+
+def read_functions(doc: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the transformation functions of a new group or view; the client runs them."""
+    functions = []
+    for i, function in enumerate(take(doc, "transformationFunctions", list, []), 1):
+        udf = take(function, "hopsworksUdf", dict)
+        take(udf, "sourceCode", str), take(udf, "name", str)
+        version = take(function, "version", int, 1)
+        functions.append({"id": i, "version": version, "hopsworksUdf": udf})
+    return functions
+
+
+def _say_what_differs(app: App, group: Entity, doc: dict[str, Any], plain: bool) -> None:
+    """Say once what a group will not have, or not do."""
+    label = f"Feature group {group.name} version {group.version}"
+    if not plain:
         app.warn(f"{label}: stream/HUDI is not supported locally; it is a plain Delta group.")
     if doc.get("onlineEnabled"):
         app.warn(f"{label}: online_enabled is not supported locally; the group is offline only.")
-    if not keyed and event_time is None:
+    for field in _IGNORED_FIELDS:
+        if doc.get(field):
+            app.warn(f"{label}: {_argument(field)} has no effect locally.")
+    if not group.doc["eventTime"] and not any(f["primary"] for f in group.doc["features"]):
         app.warn(f"{label} has no primary key and no event time: a second insert will fail.")
+
+
+@route("POST", "featuregroups")
+def create(request: Request) -> Reply:
+    """`FeatureGroup.save`, and the first `insert` into a new group."""
+    from .validation import save_suite
+
+    app, doc = request.app, request.json()
+    name = check_name(take(doc, "name", str))
+    version = check_version(take(doc, "version", int, None), 270059)
+    _refuse_sources(doc)
+    travel = (take(doc, "timeTravelFormat", str, "NONE") or "NONE").upper()
+    plain = take(doc, "type", str, "") != "streamFeatureGroupDTO" and travel != "HUDI"
+    stored = _read_group(doc)
+    if not plain and not any(f["primary"] for f in stored["features"]):
+        raise ApiError(270121, "A stream or HUDI feature group needs a primary key.")
+    if travel not in ("DELTA", "HUDI"):
+        raise unsupported(f"create_feature_group(time_travel_format={travel!r})")
+    stored["table"] = f"{name}-{secrets.token_hex(8)}"
+    suite = take(doc, "expectationSuite", dict, None)
+    with app.folder.transaction():
+        try:
+            group = app.folder.add("featuregroup", name, version, stored)
+        except Exists:
+            raise ApiError(
+                270089, f"The feature group {name!r} version {version} already exists."
+            ) from None
+        if suite is not None:
+            save_suite(app, group, suite)
+    _say_what_differs(app, group, doc, plain)
     return Reply(201, full(app, group))
 
 
@@ -268,7 +311,6 @@ def update(request: Request, id: int) -> Any:
         group = group_by_id(request, id)
         doc = dict(group.doc)
         if request.flag("updateMetadata"):
-            _refuse_fields(sent)
             if (text := take(sent, "description", str, None)) is not None:
                 doc["description"] = check_description(text)
             doc["features"] = _appended(group, _read_features(sent))
@@ -355,13 +397,6 @@ def finished_job(request: Request, group: Entity) -> dict[str, Any]:
     href = f"{request.app.url}/hopsworks-api/api/project/{request.app.project_id}/jobs/{name}"
     job = {"id": group.id, "name": name, "creationTime": iso(group.created), "config": {}}
     return {**job, "jobType": "PYTHON", "creator": request.app.user, "href": href}
-
-
-@route("GET", "featuregroups/{id:int}/expectationsuite")
-def no_expectations(request: Request, id: int) -> Any:
-    """Every insert asks; there never is one, see `create`."""
-    group_by_id(request, id)
-    return {"count": 0, "items": []}
 
 
 @route("POST", "featuregroups/{id:int}/commits")

@@ -8,7 +8,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from . import tag_schemas, views
+from . import tag_schemas
 from .protocol import (
     ApiError,
     Reply,
@@ -25,12 +25,13 @@ from .state import Entity, Exists
 if TYPE_CHECKING:
     from .app import App
 
-_MODELS = "modelregistries/{registry:int}/models"
+MODELS = "modelregistries/{registry:int}/models"
 _LIMITS = {"description": 1000, "framework": 128, "program": 1000}
 _FRAMEWORKS = ("PYTHON", "SKLEARN", "TENSORFLOW", "TORCH", "LLM")
 
 
-def _check_registry(request: Request, registry: int) -> None:
+def check_registry(request: Request, registry: int) -> None:
+    """Refuse another registry than the project's, or one without its folder."""
     if registry != request.app.project_id:
         raise ApiError(360006, f"There is no model registry {registry}.")
     if not (request.app.folder.files / "Models").is_dir():
@@ -84,10 +85,10 @@ def registries(request: Request) -> Any:
     return {"count": 1, "items": [{"id": app.project_id, "name": app.project}]}
 
 
-@route("PUT", _MODELS + "/{key}")
+@route("PUT", MODELS + "/{key}")
 def put(request: Request, registry: int, key: str) -> Reply:
     """The last step of `Model.save`: the files are already uploaded."""
-    _check_registry(request, registry)
+    check_registry(request, registry)
     app, doc = request.app, request.json()
     name, version = take(doc, "name", str), take(doc, "version", int)
     if not re.fullmatch(r"[a-zA-Z0-9_]{1,255}", name) or version < 1 or key != f"{name}_{version}":
@@ -143,10 +144,10 @@ def _read_dataset(app: App, doc: dict[str, Any]) -> int | None:
     return dataset.id if dataset else None
 
 
-@route("GET", _MODELS + "/{key}")
+@route("GET", MODELS + "/{key}")
 def get(request: Request, registry: int, key: str) -> Any:
     """`ModelRegistry.get_model(name, version)`; the key is `{name}_{version}`."""
-    _check_registry(request, registry)
+    check_registry(request, registry)
     parts = re.fullmatch(r"(.+)_([0-9]{1,9})", key)
     found = parts and request.app.folder.get("model", parts[1], int(parts[2]))
     if not found:
@@ -154,13 +155,13 @@ def get(request: Request, registry: int, key: str) -> Any:
     return model_dto(request.app, found)
 
 
-@route("GET", _MODELS)
+@route("GET", MODELS)
 def list_models(request: Request, registry: int) -> Any:
     """`get_models(name)` and `get_best_model(name, metric, direction)`.
 
     Models without the metric come last in both directions, and `count` ignores the limit.
     """
-    _check_registry(request, registry)
+    check_registry(request, registry)
     folder = request.app.folder
     found = folder.all("model")
     for text in request.query.get("filter_by", []):
@@ -187,10 +188,10 @@ def _sorted(models: list[Entity], metric: str, descending: bool) -> list[Entity]
     return having + [m for m in models if m not in having]
 
 
-@route("DELETE", _MODELS + "/{id}")
+@route("DELETE", MODELS + "/{id}")
 def delete(request: Request, registry: int, id: str) -> Reply:
     """`Model.delete`: first the entry, then the files, so no entry is ever without its files."""
-    _check_registry(request, registry)
+    check_registry(request, registry)
     folder = request.app.folder
     with folder.transaction():  # of two at once only one finds it, and takes the files
         model = model_by_id(request, id)
@@ -201,27 +202,3 @@ def delete(request: Request, registry: int, id: str) -> Reply:
     with contextlib.suppress(OSError):  # it has other versions, or is gone
         home.rmdir()
     return Reply(204)
-
-
-@route("GET", _MODELS + "/{id}/provenance/links")
-def provenance(request: Request, registry: int, id: str) -> Any:
-    """`Model.get_feature_view()`: of the training dataset that the model was saved with."""
-    _check_registry(request, registry)
-    model, app = model_by_id(request, id), request.app
-    none: dict[str, Any] = {"upstream": [], "downstream": []}
-    dataset = app.folder.by_id("trainingdataset", model.doc.get("dataset") or 0)
-    view = dataset and app.folder.by_id("featureview", dataset.owner)
-    if not dataset or not view:  # deleted since, or by another request at this moment
-        return none
-
-    def node(kind: str, entity: Entity, doc: dict[str, Any], upstream: list[Any]) -> dict[str, Any]:
-        states = dict.fromkeys(("deleted", "shared", "traversed"), False)
-        return {
-            "node": {"artifactType": kind, "artifact": doc, "accessible": True, **states},
-            "upstream": upstream,
-            "downstream": [],
-        }
-
-    parent = node("FEATURE_VIEW", view, views.view_dto(request, view), [])
-    child = views.dataset_dto(request, view, dataset)
-    return {**none, "upstream": [node("TRAINING_DATASET", dataset, child, [parent])]}

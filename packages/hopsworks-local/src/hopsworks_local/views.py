@@ -16,6 +16,7 @@ from .groups import (
     check_version,
     full,
     iso,
+    read_functions,
     short,
 )
 from .protocol import ApiError, Reply, Request, route, take, unsupported
@@ -107,22 +108,16 @@ def _read_roles(request: Request, query: Query, features: list[Any]) -> dict[str
 def _read_transformations(
     request: Request, query: Query, doc: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """The model-dependent transformation functions; the client runs them, we keep their source."""
-    found = []
-    columns = wire.output(request.app, wire.sources(request, query), query)
-    names = [column.name for column in columns]
-    for i, function in enumerate(take(doc, "transformationFunctions", list, [])):
-        udf = take(function, "hopsworksUdf", dict)
-        take(udf, "sourceCode", str), take(udf, "name", str)
-        for feature in take(udf, "transformationFeatures", list, []):
+    """The model-dependent transformation functions; each feature that they take must be there."""
+    functions = read_functions(doc)
+    names = [c.name for c in wire.output(request.app, wire.sources(request, query), query)]
+    for function in functions:
+        for feature in take(function["hopsworksUdf"], "transformationFeatures", list, []):
             if feature not in names:
                 raise ApiError(
                     270164, f"The transformed feature {feature!r} is not in the view's query."
                 )
-        found.append(
-            {"id": i + 1, "version": take(function, "version", int, 1), "hopsworksUdf": udf}
-        )
-    return found
+    return functions
 
 
 def view_dto(request: Request, view: Entity) -> dict[str, Any]:

@@ -26,10 +26,13 @@ from . import (  # noqa: F401  (each registers its routes)
     login,
     pages,
     protocol,
+    provenance,
     registry,
     serving,
     tags,
+    transformations,
     user_secrets,
+    validation,
     views,
 )
 from .app import App
@@ -43,15 +46,11 @@ IDLE_SECONDS = 120
 # What an address that nobody handles would have been for; the first word that is in it counts.
 _UNSUPPORTED = (
     ("preparedstatement", "init_serving and get_feature_vector"),
-    ("provenance", "init_serving and the provenance of feature groups and views"),
     ("log", "enable_logging and feature logging"),
     ("keywords", "keywords"),
     ("alerts", "alerts"),
-    ("expectationsuite", "expectation suites (Great Expectations)"),
-    ("validationreport", "validation reports (Great Expectations)"),
     ("featuremonitoring", "feature monitoring"),
     ("ingestion", "ingestion jobs"),
-    ("transformationfunctions", "saved transformation functions (get_transformation_functions)"),
     ("storageconnectors", "storage connectors and data sources"),
     ("elastic", "search"),
     ("jobs", "jobs that run code on a cluster (create_job, schedule)"),

@@ -1,0 +1,181 @@
+"""What is kept for others to use, through the client: validation, provenance, transformations.
+
+It also runs against a real cluster, as test_contract.py does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from hopsworks.client.exceptions import RestAPIError
+from hsfs.expectation_suite import ExpectationSuite
+from hsfs.ge_expectation import GeExpectation
+from hsfs.hopsworks_udf import udf
+from hsfs.transformation_function import TransformationFunction
+from hsfs.validation_report import ValidationReport
+
+LIVE = True
+FRAME = pd.DataFrame({"id": [1, 2, 3], "x": [0.5, 1.5, 2.5]})
+
+
+# -- expectations ----------------------------------------------------------------------------------
+
+
+def expectation(column: str = "x") -> dict[str, Any]:
+    """One expectation."""
+    kwargs = {"column": column, "min_value": 0, "max_value": 10}
+    kind = "expect_column_values_to_be_between"
+    return {"expectation_type": kind, "kwargs": kwargs, "meta": {}}
+
+
+def suite(**options: Any) -> ExpectationSuite:
+    """A suite of one expectation."""
+    return ExpectationSuite("values", expectations=[expectation()], meta={"by": "me"}, **options)
+
+
+def report(group: Any, success: bool) -> ValidationReport:
+    """What a validation of the group's one expectation would say."""
+    (known,) = group.get_expectation_suite(ge_type=False).expectations
+    config = {
+        "expectation_type": known.expectation_type,
+        "kwargs": {},
+        "meta": {"expectationId": known.id},
+    }
+    result = {"success": success, "result": {"observed_value": 2.5}, "meta": {}}
+    result |= {"exception_info": {}, "expectation_config": config}
+    return ValidationReport(success, [result], {"run": 1}, {"evaluated": 1}, {})
+
+
+def test_a_suite_is_kept_and_can_change(fs: Any, make_group: Any) -> None:
+    group = make_group(FRAME)
+    assert group.get_expectation_suite(ge_type=False) is None
+    group.save_expectation_suite(suite(validation_ingestion_policy="strict"))
+    found = fs.get_feature_group(group.name, 1).get_expectation_suite(ge_type=False)
+    assert (found.expectation_suite_name, found.meta) == ("values", {"by": "me"})
+    assert found.validation_ingestion_policy == "STRICT"
+    (kept,) = found.expectations
+    assert kept.kwargs == expectation()["kwargs"]
+
+    found.add_expectation(GeExpectation(**expectation("id")), ge_type=False)
+    kept.kwargs = {**kept.kwargs, "max_value": 3}
+    found.replace_expectation(kept, ge_type=False)
+    changed = {
+        e.kwargs["column"]: e for e in group.get_expectation_suite(ge_type=False).expectations
+    }
+    assert changed["x"].kwargs["max_value"] == 3
+    assert changed["x"].id == kept.id
+    found.remove_expectation(changed["id"].id)
+    found.run_validation = False
+    again = group.get_expectation_suite(ge_type=False)
+    assert (len(again.expectations), again.run_validation) == (1, False)
+
+    group.delete_expectation_suite()
+    assert group.get_expectation_suite(ge_type=False) is None
+
+
+def test_a_suite_of_a_new_group(fs: Any, make_group: Any) -> None:
+    group = make_group(FRAME, expectation_suite=suite(run_validation=False))
+    found = fs.get_feature_group(group.name, 1)
+    assert found.expectation_suite.expectation_suite_name == "values"
+    assert len(found.read()) == 3
+
+
+def test_reports_are_kept(make_group: Any) -> None:
+    group = make_group(FRAME)
+    group.save_expectation_suite(suite(run_validation=False))
+    assert group.get_latest_validation_report(ge_type=False) is None
+    for success in (True, False):
+        group.save_validation_report(
+            report(group, success), ingestion_result="ingested", ge_type=False
+        )
+    latest = group.get_latest_validation_report(ge_type=False)
+    assert (latest.success, latest.statistics, latest.meta) == (False, {"evaluated": 1}, {"run": 1})
+    assert [r.success for r in group.get_all_validation_reports(ge_type=False)] == [False, True]
+    (known,) = group.get_expectation_suite(ge_type=False).expectations
+    history = group.get_validation_history(known.id, ge_type=False)
+    assert [r.success for r in history] == [False, True]
+    assert history[0].result == {"observed_value": 2.5}
+
+
+# -- provenance ------------------------------------------------------------------------------------
+
+
+def test_parents_of_groups(fs: Any, make_group: Any, make_view: Any) -> None:
+    parent = make_group(FRAME)
+    child = make_group(FRAME, parents=[parent])
+    found = fs.get_feature_group(child.name, 1).get_parent_feature_groups()
+    assert [g.name for g in found.accessible] == [parent.name]
+    assert [g.name for g in parent.get_generated_feature_groups().accessible] == [child.name]
+    assert child.get_generated_feature_groups() is None
+    view = make_view(child.select_all())
+    assert [g.name for g in view.get_parent_feature_groups().accessible] == [child.name]
+    assert [v.name for v in child.get_generated_feature_views().accessible] == [view.name]
+    parent.delete(force=True)
+    (gone,) = child.get_parent_feature_groups().deleted
+    assert (gone.name, gone.version) == (parent.name, 1)
+
+
+# -- transformation functions ----------------------------------------------------------------------
+
+
+@udf(float)
+def plus_one(x: pd.Series) -> pd.Series:
+    return x + 1
+
+
+@udf(float)
+def doubled(x: pd.Series) -> pd.Series:
+    return x * 2
+
+
+def test_saved_transformation_functions(fs: Any, make_group: Any, make_view: Any) -> None:
+    function = fs.create_transformation_function(plus_one, version=1)
+    function.save()
+    found = fs.get_transformation_function("plus_one")
+    assert isinstance(found, TransformationFunction)
+    view = make_view(make_group(FRAME).select_all(), transformation_functions=[found("x")])
+    data, _ = view.training_data()
+    assert data["plus_one_x_"].tolist() == [1.5, 2.5, 3.5]
+    found.delete()
+    assert fs.get_transformation_function("plus_one") is None
+
+
+def test_built_in_transformation_functions(fs: Any) -> None:
+    names = {f.hopsworks_udf.function_name for f in fs.get_transformation_functions()}
+    assert {"min_max_scaler", "standard_scaler", "label_encoder"} <= names
+    assert fs.get_transformation_function("robust_scaler").version == 1
+
+
+def test_on_demand_features(fs: Any, make_group: Any) -> None:
+    group = make_group(FRAME, transformation_functions=[doubled("x")])
+    assert fs.get_feature_group(group.name, 1).read()["doubled"].tolist() == [1, 3, 5]
+    again = fs.get_feature_group(group.name, 1)
+    again.insert(pd.DataFrame({"id": [9], "x": [4.0]}))
+    assert sorted(again.read()["doubled"]) == [1, 3, 5, 8]
+    assert {f.name for f in again.features if f.on_demand} == {"doubled"}
+
+
+# -- refusals --------------------------------------------------------------------------------------
+
+
+def test_what_is_no_suite_or_function(make_group: Any, rest: Any) -> None:
+    group = make_group(FRAME)
+    place = f"featuregroups/{group.id}/expectationsuite"
+    named = {"expectationSuiteName": "s"}
+    for body in (
+        {"runValidation": True},
+        {**named, "validationIngestionPolicy": "NEVER"},
+        {**named, "expectations": [{"expectationType": "e", "kwargs": "[]"}]},
+        {**named, "expectations": [{"kwargs": "{}"}]},
+    ):
+        assert rest("POST", place, body).status_code == 422
+    assert rest("PUT", f"{place}/1", named).status_code == 404
+    assert rest("DELETE", f"featuregroups/{group.id}/validationreport/1").status_code == 404
+    assert (
+        rest("POST", "transformationfunctions", {"hopsworksUdf": {"name": "f"}}).status_code == 422
+    )
+    assert rest("DELETE", "transformationfunctions/1").status_code == 404
+    with pytest.raises(RestAPIError):
+        group._expectation_suite_engine._delete(1)
