@@ -140,7 +140,12 @@ class Fuzzer:
         self.call("POST", f"{here}/trainingdatasets", dataset)
         self.call("POST", f"{project}/dataset/Models%2Fm?action=create")
         self.call("POST", f"{project}/dataset/Models%2Fm%2F1?action=create")
-        model = {"name": "m", "version": 1, "metrics": {"a": 1.5}, "framework": "PYTHON"}
+        tags = {"items": [{"name": "owner", "value": "me"}]}
+        model = {
+            "name": "m", "version": 1, "metrics": {"a": 1.5, "b": "2"}, "framework": "PYTHON",
+            "tags": tags,
+        }  # fmt: skip
+        job = "g_1_offline_fg_materialization"
         models = f"{project}/modelregistries/1/models"
         saved = self.call("PUT", f"{models}/m_1", model)
         statistics = {
@@ -203,6 +208,19 @@ class Fuzzer:
             ("DELETE", f"{project}/dataset/Resources%2Fd", None),
             ("DELETE", f"{project}/dataset/Resources%2Ff%2Fbelow", None),
             ("POST", f"{project}/dataset/upload/Resources", b"upload"),
+            ("POST", f"{project}/dataset/upload/Resources%2Fnew%2Ffolder", b"upload"),
+            ("POST", "users/secrets", {"name": "s", "secret": "v", "visibility": "PRIVATE"}),
+            ("GET", "users/secrets", None),
+            ("GET", "users/secrets/s", None),
+            ("DELETE", "users/secrets/s", None),
+            ("GET", f"{project}/jobs", None),
+            ("GET", f"{project}/jobs/{job}", None),
+            ("POST", f"{project}/jobs/{job}/executions", None),
+            ("GET", f"{project}/jobs/{job}/executions?sort_by=submissiontime:desc&limit=1", None),
+            ("GET", f"{project}/jobs/{job}/executions/1", None),
+            ("PUT", f"{project}/jobs/{job}/schedule/v2", {"cronExpression": "0 0 * ? * * *"}),
+            ("GET", f"{project}/serving?name=x", None),
+            ("PUT", f"{project}/serving", {"name": "x"}),
         ]
 
     # -- spoiling ------------------------------------------------------------------------------------

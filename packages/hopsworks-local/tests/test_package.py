@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1]
 PROGRAM = """
-import hopsworks_local, os, pandas as pd
+import hopsworks_local, os, pandas as pd, requests
 with hopsworks_local.start() as server:
     os.environ.update(server.env)
     import hopsworks
@@ -19,6 +19,7 @@ with hopsworks_local.start() as server:
     group = store.create_feature_group("g", 1, primary_key=["id"])
     group.insert(pd.DataFrame({"id": [1, 2], "x": [0.5, 1.5]}))
     assert sorted(group.read().x) == [0.5, 1.5]
+    assert "Project local" in requests.get(server.pages, verify=False).text
 print("served")
 """
 
@@ -48,6 +49,11 @@ def test_the_wheel_alone_serves(tmp_path: Path) -> None:
     assert output.splitlines()[-1] == "served"
     version = run(tmp_path / "env" / "bin" / "hopsworks-local", "--version")
     assert version == "hopsworks-local, version 0.1.0\n"
+
+
+def test_types_are_strict() -> None:
+    config = PACKAGE / "pyproject.toml"
+    run(sys.executable, "-m", "mypy", "--config-file", config, PACKAGE / "src")
 
 
 def test_the_fixture_gives_a_project(tmp_path: Path) -> None:

@@ -124,14 +124,21 @@ def run(
     return Running(app, info, app.url)
 
 
+def _allow_files(number: int) -> None:
+    """Raise this process's limit of open files, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = number if hard == resource.RLIM_INFINITY else min(number, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
 def _serve(app: App, port: int, context: ssl.SSLContext) -> int:
     """Serve in a thread of this process; return the port, which is a free one for 0."""
     # With the protocol named, asyncio sets TCP_NODELAY; without, each answer waits for 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((HOST, port))
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    _allow_files(4 * MAX_CONNECTIONS)
     config = uvicorn.Config(
         application(app),
         http=_Connection,
