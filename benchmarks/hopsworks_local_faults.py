@@ -1,6 +1,6 @@
 """Kill a local Hopsworks server, its client, or both, at random moments, and look what is left.
 
-    python -m benchmarks.hopsworks_local_faults [--kills 300] [--seed 11]
+    python -m benchmarks.hopsworks_local_faults [--kills 300] [--seed 11] [--minutes M]
 
 A worker process works through the ordinary client without pause: inserts, upserts, new feature
 groups, overwrites, uploads in chunks, descriptions, training datasets, and model saves in a second
@@ -17,6 +17,7 @@ import argparse
 import contextlib
 import io
 import json
+import math
 import os
 import random
 import subprocess
@@ -356,14 +357,16 @@ class Campaign:
             self.check("save", whole, f"model {number} is registered without its files")
 
 
-def campaign(kills: int, seed: int) -> dict[str, Any]:
-    """Run that many rounds; returns the counts and what failed."""
+def campaign(kills: int, seed: int, minutes: float = math.inf) -> dict[str, Any]:
+    """Run that many rounds, or fewer in that time; returns the counts and what failed."""
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with contextlib.redirect_stdout(io.StringIO()):
             run = Campaign(Path(name), seed)
             for _ in range(kills):
+                if time.monotonic() - begin > 60 * minutes:
+                    break
                 run.round()
             run.worker.kill()
             run.worker.wait()
@@ -395,11 +398,12 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="end after this time")
     args = parser.parse_args()
     if args.worker:
         Worker(args.worker, args.seed).run()
         return
-    result = campaign(args.kills, args.seed)
+    result = campaign(args.kills, args.seed, args.minutes)
     common.keep("hopsworks_local_faults", common.server_and_client() | result)
     raise SystemExit(bool(result["failures"]))
 
