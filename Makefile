@@ -3,7 +3,7 @@
 BIN := .venv/bin
 INSTALL := PYTHON='$(PYTHON)' sh install.sh
 
-.PHONY: help pipeline apps test bench lock clean reset
+.PHONY: help pipeline apps check test test-all bench lock clean reset
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,10 +19,19 @@ apps:  ## open the predictor (port 7860) and the monitor (7861) on what the pipe
 	@$(INSTALL) requirements.txt
 	@$(BIN)/python -m apps.run --predictor-port '$(PREDICTOR_PORT)' --monitor-port '$(MONITOR_PORT)'
 
-test:  ## install, then lint and run every test
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+check:  ## install, then lint, types and the tests that need only this process (a minute)
 	@$(INSTALL) requirements-test.txt
 	@$(BIN)/python -m ruff format --check . && $(BIN)/python -m ruff check .
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m mypy && cd packages/hopsworks-local && $(abspath $(BIN))/python -m mypy src
+	@$(PYTEST) -m "not system and not slow and not live"
+
+test: check  ## check, then the pipeline, both apps, the local Hopsworks and the workflows (minutes)
+	@$(PYTEST) -m "system and not slow and not live"
+
+test-all: check  ## check, then all other tests: kills, altered requests, growth, bad input, ... (long)
+	@$(PYTEST) -m "(system or slow) and not live"
 
 # On data of its own, made by a first run of the pipeline, and never on a cluster. About three hours
 # on two cores: one for growth_wines, half of one for search, 27 minutes for hopsworks_local_faults, 15
@@ -44,7 +53,7 @@ bench:  ## install, then run every benchmark into benchmarks/results (hours)
 
 # All files have the versions of requirements-test.txt, since each is compiled over a copy of it; only
 # AutoGluon, in requirements-benchmarks.txt, asks for an older pyarrow.
-COMPILE := $(BIN)/python -m uv pip compile --quiet --universal --no-strip-extras \
+COMPILE := $(BIN)/python -m uv pip compile --quiet --universal \
 	--no-emit-package hopsworks-local --custom-compile-command 'make lock'
 compile = cp requirements-test.txt $(1) && $(COMPILE) -o $(1) $(2)
 

@@ -28,6 +28,9 @@ from wine.prepare import distinct_wines, training_part
 
 hypothesis.settings.register_profile("shared machine", deadline=None)  # seconds say nothing there
 hypothesis.settings.load_profile("shared machine")
+SYSTEM = {  # fixtures that start programs, servers or a browser
+    *("empty_pipeline", "empty_server", "reader", "server", "open_page", "github", "hub", "small"),
+}
 LONGEST_FIRST = (  # in two processes, what takes minutes must not be begun last
     "test_faults",
     "test_bad_input",  # does without the pipeline, which the other process runs meanwhile
@@ -44,8 +47,11 @@ LONGEST_FIRST = (  # in two processes, what takes minutes must not be begun last
 
 
 def pytest_collection_modifyitems(items):
-    """The files that take longest come first, in every process alike."""
+    """Mark what needs more than this process; the files that take longest come first."""
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    for item in items:
+        if SYSTEM & set(item.fixturenames):
+            item.add_marker(pytest.mark.system)
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 

@@ -21,7 +21,7 @@ def outside_of_any_login() -> None:
     hopsworks.logout()
 
 
-@pytest.mark.campaign
+@pytest.mark.slow
 def test_killing_server_and_client_loses_nothing() -> None:
     result = hopsworks_local_faults.campaign(kills=6, seed=3)
     assert result["failures"] == []
@@ -30,7 +30,7 @@ def test_killing_server_and_client_loses_nothing() -> None:
     assert result["checks at the end"] > 0, "the whole history once more"
 
 
-@pytest.mark.campaign
+@pytest.mark.slow
 def test_nonsense_is_refused() -> None:
     result = hopsworks_local_fuzz.campaign(inputs=1500, seed=9)
     assert result["failures"] == []

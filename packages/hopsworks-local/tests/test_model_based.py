@@ -107,7 +107,7 @@ def _like(value: str | None, start: str) -> bool:
     return len(value) > 0 if start == "_" else value.startswith(start)
 
 
-@pytest.mark.parametrize("examples", [3, pytest.param(12, marks=pytest.mark.campaign)])
+@pytest.mark.parametrize("examples", [3, pytest.param(12, marks=pytest.mark.slow)])
 def test_a_group_behaves_like_a_frame(backend: str, fs: Any, rows: Any, examples: int) -> None:
     made: list[Any] = []
     machine = type("Machine", (Group,), {"fs": fs, "rows": staticmethod(rows), "made": made})
