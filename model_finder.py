@@ -27,6 +27,7 @@ import signal
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 import imblearn
@@ -90,7 +91,7 @@ def main(quick, only, budget, jobs, resume, scheduler):
     if not rows:
         raise WineError("no candidate was finished: give a larger --budget")
 
-    results = {
+    results: dict[str, Any] = {
         "finished": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
         "protocol": PROTOCOL.format(
             repeats=len(fold_numbers), folds=FOLDS, part=f"the {len(wines):,} training wines"
@@ -181,7 +182,8 @@ def fit_all(fit, candidates, wines, fold_numbers, *, budget=None, jobs=2):
         joblib.delayed(numbered)(task, fit, candidate.make(), wines, fold_numbers[repeat] == fold)
         for task, (candidate, repeat, fold) in enumerate(tasks)
     )
-    done, stopped, deadline = {}, False, time.monotonic() + (budget or np.inf)
+    done: dict = {}
+    stopped, deadline = False, time.monotonic() + (budget or np.inf)
     with Progress(
         TextColumn("fitting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         TextColumn("{task.description}"), console=CONSOLE,

@@ -12,12 +12,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SPACES = ("predictor", "monitor")
-WINE = ()  # the modules of wine/ that a Space takes along, as wine/NAME.py
+WINE: tuple[str, ...] = ()  # the modules of wine/ that a Space takes along, as wine/NAME.py
 
 
 def sources(space, root=ROOT):
     """The files of a Space, a Path for each path in it; ValueError when two claim one path."""
-    files = {}
+    files: dict[str, Path] = {}
     for folder in (root / "apps" / space, root / "apps" / "shared"):
         for file in sorted(folder.rglob("*")):
             path = file.relative_to(folder)

@@ -1,5 +1,6 @@
 """How the scripts start and how they fail: one clear line, and an exit code that says which."""
 
+import io
 import sys
 
 import click
@@ -16,7 +17,8 @@ def run(command):
     given is wrong, 130 stopped with Ctrl-C. A traceback is a bug of ours.
     """
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # not every terminal's encoding has a ³
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # not every terminal's encoding has a ³
     try:
         summary.check()
         sys.exit(command(standalone_mode=False) or 0)

@@ -102,7 +102,7 @@ def call(function, *args, **kwargs):
         wait=tenacity.wait_exponential_jitter(initial=0.5, max=15),
         # no sleep reaches beyond the bound, and what earlier calls bore counts too: a server
         # that comes and goes cannot hold a program up call after call
-        stop=lambda state: _borne + state.seconds_since_start + state.upcoming_sleep > bound,
+        stop=lambda state: _borne + (state.seconds_since_start or 0) + state.upcoming_sleep > bound,
         before_sleep=_say_retry,
         reraise=True,
     )
@@ -183,7 +183,8 @@ def _within(seconds, function, *args, **kwargs):
     The client sets no timeouts: a host that drops packets, or takes the connection and never
     answers, would hold a program for ever. Its thread is left behind and ends with the process.
     """
-    outcome, stdout = concurrent.futures.Future(), sys.stdout
+    outcome: concurrent.futures.Future = concurrent.futures.Future()
+    stdout = sys.stdout
 
     def work():
         try:
@@ -209,7 +210,7 @@ def _settings():
     key, host = os.environ.get("HOPSWORKS_API_KEY"), os.environ.get("HOPSWORKS_HOST")
     settings = {
         # the client's own certificate folder is shared by all, and emptied by each at its end
-        "cert_folder": os.environ.get("HOPSWORKS_CERT_FOLDER") or _own_folder(),
+        "cert_folder": os.environ.get("HOPSWORKS_CERT_FOLDER") or _own_folder().name,
         "engine": "python",  # everything here is pandas; an installed pyspark would be taken
         # or the key would go to whoever answers; HOPSWORKS_HOSTNAME_VERIFICATION comes first
         "hostname_verification": True,
@@ -294,9 +295,8 @@ def local_server():
 
 @functools.cache
 def _own_folder():
-    folder = tempfile.TemporaryDirectory(prefix="hopsworks-")
-    _own_folder.folder = folder  # kept alive until the process ends, then removed
-    return folder.name
+    """Return a folder that is removed when the process ends, which this cache waits for."""
+    return tempfile.TemporaryDirectory(prefix="hopsworks-")
 
 
 def _quietly(function, *args, **kwargs):

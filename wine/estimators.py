@@ -137,8 +137,8 @@ class OrdinalClassifier(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X):
         """Return probabilities, shape (n, grades); contradicting steps are clipped."""
-        above = [step.predict_proba(X)[:, 1] for step in self.steps_]
-        above = np.minimum.accumulate(np.column_stack([np.ones(len(X)), *above]), axis=1)
+        steps = [step.predict_proba(X)[:, 1] for step in self.steps_]
+        above = np.minimum.accumulate(np.column_stack([np.ones(len(X)), *steps]), axis=1)
         return above - np.column_stack([above[:, 1:], np.zeros(len(X))])
 
     def predict(self, X):

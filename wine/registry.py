@@ -1,10 +1,12 @@
 """The model registry of Hopsworks: register a model folder, find and fetch the served version."""
 
 import tempfile
+from typing import Any
 
 from wine import model
 from wine.columns import FEATURES
 from wine.connection import call, place
+from wine.spec import Spec
 
 
 def register(project, folder, *, metrics, wines, approved, description):
@@ -53,7 +55,7 @@ def fetch(registered, folder):
     return call(registered.download, local_path=str(folder))
 
 
-def load(registered):
+def load(registered) -> tuple[Any, Spec]:
     """Download a registered version, check it and return ``(model, spec)``; see ``model.load``."""
     with tempfile.TemporaryDirectory() as folder:
         return model.load(fetch(registered, folder), registered.description)
