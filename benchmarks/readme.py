@@ -1,73 +1,79 @@
-"""Put the tables of results/ into README.md, between the comments that name them.
+"""Fill the tables of README.md and docs/ from results/.
 
-python -m benchmarks.readme     after any benchmark; a test fails when the README lags behind
+    python -m benchmarks.readme     after any benchmark; a test fails when a page lags behind
+
+A page has a comment, ``<!-- results: NAME -->``, where the table of results/NAME.md belongs. A
+benchmark without results yet leaves its place empty.
 """
 
 import json
 import re
-from pathlib import Path
 
 import pandas as pd
 
 from benchmarks import common
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+PAGES = ("README.md", "docs/results.md", "docs/operations.md")
 PLACE = re.compile(r"(<!-- results: (\w+) -->\n\n)(?:\|.*\n)*(\n)")
+METRICS = {
+    "QWK": "qwk",
+    "accuracy": "accuracy",
+    "within one grade": "within_one",
+    "RMSE": "rmse",
+}
 
 
 def main():
-    """Fill the README in place."""
-    README.write_text(filled(README.read_text()))
+    """Fill all pages in place."""
+    for page in PAGES:
+        path = common.ROOT / page
+        path.write_text(filled(path.read_text()))
 
 
 def filled(text):
-    """The README's text with every table as the result files have it now."""
+    """Return a page's text with every table as the result files have it now."""
 
     def put(match):
-        name = match[2]
-        table = served() if name == "served" else (common.RESULTS / f"{name}.md").read_text()
-        return match[1] + table.strip() + "\n" + match[3]
+        return match[1] + table(match[2]) + match[3]
 
     return PLACE.sub(put, text)
 
 
-def served():
-    """What was promised for the served model and what the test part said, as a table.
+def table(name):
+    """Return the Markdown table of a result; empty when it was not measured yet."""
+    if name == "served":
+        return served()
+    path = common.RESULTS / f"{name}.md"
+    return path.read_text().strip() + "\n" if path.is_file() else ""
 
-    In brackets 95 % intervals by bootstrap over wines; those of cross-validation are two standard
+
+def served():
+    """Return how good the served model is, as a table.
+
+    In brackets 95 % bootstrap intervals over wines; that of cross-validation is two standard
     errors to both sides.
     """
     metrics = json.loads((common.RESULTS / "pipeline.json").read_text())["metrics"]
     always_6 = json.loads((common.RESULTS / "data.json").read_text())["always_6"]
+    cv, se = metrics["cv"], metrics["cv_se"]
+    around = {key: (cv[key] - 2 * se[key], cv[key] + 2 * se[key]) for key in se}
     rows = {
-        "promised by cross-validation": metrics["cv"],
-        "the locked test part, once": metrics["test"],
-        "always saying 6, all wines": always_6,
+        "unseen wines (cross-validation)": (cv, around),
+        "held-out test set, used once": (metrics["test"], metrics["test_interval"]),
+        "wines from another part of the file": (metrics["elsewhere"], {}),
+        "always predicting 6": (always_6, {}),
     }
-    columns = {
-        "QWK": "qwk",
-        "accuracy": "accuracy",
-        "within one grade": "within_one",
-        "macro-F1": "macro_f1",
-        "RMSE": "rmse",
-    }
-    se = metrics["cv_se"]
-    intervals = [
-        {key: (metrics["cv"][key] - 2 * se[key], metrics["cv"][key] + 2 * se[key]) for key in se},
-        metrics["test_interval"],
-        {},
-    ]
     return common.markdown(
         pd.DataFrame(
             {"": name}
-            | {title: figure(row[key], interval.get(key)) for title, key in columns.items()}
-            for (name, row), interval in zip(rows.items(), intervals, strict=True)
+            | {title: figure(row[key], intervals.get(key)) for title, key in METRICS.items()}
+            for name, (row, intervals) in rows.items()
         )
     )
 
 
 def figure(value, interval):
-    """A metric as text, with its interval (low, high) if there is one."""
+    """Return a metric as text, with its interval (low, high) if there is one."""
     return f"{value:.3f}" + (f" ({interval[0]:.2f}-{interval[1]:.2f})" if interval else "")
 
 
