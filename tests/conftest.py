@@ -201,7 +201,7 @@ def run_pipeline(pipeline, store):
         pipeline.make("pipeline"),
         cwd=pipeline.root,
         env=env,
-        timeout=900,
+        timeout=1800,
         capture_output=True,
         text=True,
     )

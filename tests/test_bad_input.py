@@ -19,9 +19,13 @@ import pytest
 import hopsworks_local
 
 THIS = "tests/test_bad_input.py"
+# lines that click words, which change with its versions
+CLICKS_OWN = re.compile(
+    r"Invalid value for|No such option|requires an argument|unexpected extra|does not take"
+)
 LATER = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=2)
 DAILY, INFERENCE, FINDER = ("daily.py",), ("inference.py",), ("model_finder.py",)
-PIPELINE = ("-m", "wine.pipeline")
+PIPELINE, TRAIN = ("-m", "wine.pipeline"), ("-m", "wine.train")
 RED, WHITE = "dataset/winequality-red.csv", "dataset/winequality-white.csv"
 
 
@@ -102,20 +106,17 @@ def replace_by_folder(path):
 CASES = [
     # the options
     *options(
-        DAILY, "--date yesterday", "--date 2026-02-30", "--date 23.11.2026", "--date ",
-        "--date 0001-01-01", "--date 2000-01-10 --days 11", "--date", "--days 0", "--days 61", "--days 1.5", "--days many",
-        "--dry-run=yes", "--day", "today",
+        DAILY, "--date yesterday", "--date ", "--date 0001-01-01", "--date 2000-01-10 --days 11",
+        "--days 0", "--days 61", "--dry-run=yes", "today",
     ),
     Case(DAILY, ("--date", str(LATER)), names="--date", given="--date, a day to come"),
-    *options(INFERENCE, "--recount=yes", "--dry-run=no", "--recuont", "2026-11-23"),
+    *options(INFERENCE, "--dry-run=no", "--recount", "2026-11-23"),
     Case(FINDER, ("--only", "oracle"), names="no candidate 'oracle'"),
     *options(
-        FINDER, "--only", "--budget 0", "--budget minute", "--budget nan", "--jobs 0", "--jobs 257", "--jobs all",
-        "--quick=1", "--resume=1", "--original=1", "--scheduler", "--qick", "ridge",
+        FINDER, "--only", "--budget 0", "--budget nan", "--jobs 0", "--jobs 257", "--original", "ridge",
     ),
-    Case(FINDER, ("--original", "--only", "ridge"), names="--only"),
-    Case(FINDER, ("--original", "--scheduler", "tcp://127.0.0.1:8786"), names="--scheduler"),
-    *options(PIPELINE, "--full=yes", "--ful", "train"),
+    *options(TRAIN, "--include-daily=yes", "ridge"),
+    *options(PIPELINE, "--full=yes", "train"),
     # the variables that stand for options
     *variables(DAILY, "WINE_DATE", "tomorrow", "2026-13-01"),
     *variables(DAILY, "WINE_DAYS", "0", "a week"),
@@ -145,6 +146,7 @@ CASES = [
     # every program comes to Hopsworks the same way
     *variables(INFERENCE, "HOPSWORKS_PORT", "https"),
     *variables(FINDER, "HOPSWORKS_PORT", "https"),
+    *variables(TRAIN, "HOPSWORKS_PORT", "https"),
     *variables(PIPELINE, "HOPSWORKS_PORT", "https"),
     # the raw files
     on_file(RED, "is missing", lambda path: path.unlink()),
@@ -259,9 +261,10 @@ def test_wrong_input_is_refused(case, answers, proven):
     assert case.names in line
     assert stdout == "", "nothing was done before it was refused"
     assert not changed
-    said = re.sub(r"(--date|today is) 20\S+( \(UTC\)| has)", r"\1 DAY\2", line)
-    said = re.sub("(there are: ).*", r"\1...", said)
-    proven.row(f"`{case.name()}`", f"`{case.shown()}`", said, case.code)
+    shown = re.sub(r"(--date|today is) 20\S+( \(UTC\)| is in)", r"\1 DAY\2", line)
+    shown = re.sub("(there are: ).*", r"\1...", shown)
+    if not CLICKS_OWN.search(shown):
+        proven.row(f"`{case.name()}`", f"`{case.shown()}`", shown, case.code)
 
 
 @pytest.mark.parametrize(
@@ -295,7 +298,8 @@ def test_the_page_says_what_these_tests_have_proven(proven):
         "bad-input.md",
         f"""# Bad input
 
-What the programs say when an option, a variable or a file is wrong. Every row was proven by a run
+What the programs say when an option, a variable or a file is wrong. (For a wrong option the words are those of
+the library click, and not listed.) Every row was proven by a run
 of the real program: it ended with this exit code, said this one line on stderr and no traceback,
 and changed no file. 2 means that what was given is wrong; 1, that the world is not as it should
 be. A notebook shows where it stopped. Every program comes to Hopsworks the

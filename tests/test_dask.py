@@ -5,6 +5,7 @@ import json
 import pytest
 from dask.distributed import LocalCluster
 
+pytestmark = pytest.mark.slow
 SEARCH = (
     "--quick",
     "--no-resume",

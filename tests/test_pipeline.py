@@ -302,10 +302,14 @@ def test_on_the_first_day_one_wine_is_singular_and_has_no_kappa(copy):
 
 
 EARLIER = [
-    (DAILY, lambda rows: rows.rename(columns={"reference_grade": "quality"}), "quality"),
+    (DAILY, lambda rows: rows.rename(columns={"reference_grade": "quality"}), "reference_grade"),
     (DAILY, lambda rows: rows.assign(filed=rows["day"]), "filed"),
     (PREDICTION, lambda rows: rows.assign(month="2026-11"), "month"),
-    (PREDICTION, lambda rows: rows.rename(columns={"predicted_grade": "predicted"}), "predicted"),
+    (
+        PREDICTION,
+        lambda rows: rows.rename(columns={"predicted_grade": "predicted"}),
+        "predicted_grade",
+    ),
 ]
 
 

@@ -93,6 +93,11 @@ def today(back=0):
     return str(this_day() - datetime.timedelta(days=back))
 
 
+def sixty_days():
+    """The days that a run without a date fills."""
+    return [today(back) for back in range(59, -1, -1)]
+
+
 def said(run, step):
     """What a step said."""
     return next(s.output for steps in run.jobs.values() for s in steps if s.name == step)
@@ -102,25 +107,25 @@ def test_the_first_day_and_the_same_day_again(daily, hopsworks):
     run = daily()
     assert not run.failed, run.output
     assert list(run.jobs) == ["daily", "inference"]
-    assert hopsworks.days() == [[today()], [today()]]
+    assert hopsworks.days() == [sixty_days()] * 2
 
     # the run's page: today's wine, its prediction, the metrics, the confusion matrix
     assert f"| Wine of {today()} |" in run.page
     assert "| Alcohol | " in run.page
-    assert "| Wine of | Type | Predicted | Expected | Label |" in run.page
-    assert "1 daily wines: " in run.page
-    assert "| Label / predicted | 3 | 4 | 5 | 6 | 7 | 8 | 9 |" in run.page
+    assert "| Wine of | Type | Predicted grade | Predicted score | Reference grade |" in run.page
+    assert "60 daily wines: " in run.page
+    assert "| Reference / predicted | 3 | 4 | 5 | 6 | 7 | 8 | 9 |" in run.page
 
     before = hopsworks.tables()
     again = daily()
     assert not again.failed, again.output
     assert hopsworks.tables() == before
-    assert f"nothing to do: {today()} has its wine" in said(again, "Make the wine")
+    assert "nothing to do: no day is missing from" in said(again, "Make the wine")
     assert "nothing to do: every daily wine has its prediction" in said(again, "Predict")
-    assert "1 daily wines: " in again.page
+    assert "60 daily wines: " in again.page
 
 
-def test_a_date_by_hand_a_dry_run_and_then_three_skipped_days(daily, hopsworks):
+def test_a_date_by_hand_a_dry_run_and_then_every_missing_day(daily, hopsworks):
     run = daily(date=today(4), days="2", dry_run=False)
     assert not run.failed, run.output
     before = hopsworks.tables()
@@ -128,20 +133,20 @@ def test_a_date_by_hand_a_dry_run_and_then_three_skipped_days(daily, hopsworks):
 
     run = daily(dry_run=True)
     assert not run.failed, run.output
-    assert "dry run: 4 made, nothing saved" in run.page
+    assert "dry run: 58 daily wines made, nothing saved" in run.page
     assert hopsworks.tables() == before
 
     run = daily()
     assert not run.failed, run.output
-    assert hopsworks.days() == [[today(back) for back in (5, 4, 3, 2, 1, 0)]] * 2
-    assert "saved 4 daily wines" in run.page
-    assert "6 daily wines: " in run.page
+    assert hopsworks.days() == [sixty_days()] * 2
+    assert "saved 58 daily wines" in run.page
+    assert "60 daily wines: " in run.page
 
 
 @pytest.mark.parametrize(
     ("inputs", "reason"),
     [
-        ({"date": "2999-01-01"}, "--date 2999-01-01 has not come yet"),
+        ({"date": "2999-01-01"}, "--date 2999-01-01 is in the future"),
         (
             {"date": "$(false)"},
             "(env var: 'WINE_DATE'): '$(false)' does not match the format '%Y-%m-%d'",
@@ -181,7 +186,7 @@ def test_hopsworks_away_at_the_start_and_back_after_some_seconds(daily, hopswork
     run = daily(before={"Make the wine": back.start})
     assert not run.failed, run.output
     assert "Connection refused; trying again in" in said(run, "Make the wine")
-    assert hopsworks.days() == [[today()]] * 2
+    assert hopsworks.days() == [sixty_days()] * 2
 
 
 def test_hopsworks_away_for_good_and_the_next_run_fills_in(daily, hopsworks):
@@ -201,4 +206,4 @@ def test_hopsworks_away_for_good_and_the_next_run_fills_in(daily, hopsworks):
     hopsworks.wire.mend()
     run = daily()
     assert not run.failed, run.output
-    assert hopsworks.days() == [[today(2), today(1), today(0)]] * 2
+    assert hopsworks.days() == [sixty_days()] * 2
