@@ -466,7 +466,6 @@ def test_refusals_name_the_call(fs: Any, make_group: Any, make_view: Any, name: 
         return lambda: fs.create_feature_group(name, 1, primary_key=["id"], **options).insert(ONE)
 
     unsupported(create(time_travel_format="ICEBERG"), "time_travel_format='ICEBERG'")
-    unsupported(lambda: view.create_training_data(), "create_training_data")
     with pytest.raises(FeatureStoreException, match="not online enabled"):
         view.init_serving()
     unsupported(lambda: view.enable_logging(), "enable_logging")

@@ -179,3 +179,72 @@ def test_what_is_no_suite_or_function(make_group: Any, rest: Any) -> None:
     assert rest("DELETE", "transformationfunctions/1").status_code == 404
     with pytest.raises(RestAPIError):
         group._expectation_suite_engine._delete(1)
+
+
+# -- training data in files ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def week(make_group: Any, make_view: Any) -> Any:
+    """A view of ten days with a label."""
+    days = pd.date_range("2024-03-01", periods=10).astype("datetime64[us]")
+    frame = pd.DataFrame({"id": range(10), "x": [i / 4 for i in range(10)], "y": [0, 1] * 5})
+    group = make_group(
+        frame.assign(day=days, name=[f'"{i}", é' for i in range(10)]), event_time="day"
+    )
+    return make_view(group.select(["id", "x", "name", "y"]), labels=["y"])
+
+
+@pytest.mark.parametrize("data_format", ["parquet", "csv", "tsv"])
+def test_training_data_in_files(week: Any, datasets: Any, data_format: str) -> None:
+    version, _ = week.create_training_data(data_format=data_format, description="all")
+    features, labels = week.get_training_data(version)
+    assert features["id"].tolist() == list(range(10))
+    assert features["name"].tolist() == [f'"{i}", é' for i in range(10)]
+    assert labels["y"].tolist() == [0, 1] * 5
+    place = f"Training_Datasets/{week.name}_1_{version}"
+    assert datasets.exists(place)
+    week.recreate_training_dataset(version)
+    assert len(week.get_training_data(version)[0]) == 10
+    week.delete_training_dataset(version)
+    assert not datasets.exists(place)
+
+
+def test_splits_in_files(week: Any) -> None:
+    version, _ = week.create_train_test_split(test_size=0.3, seed=1, data_format="parquet")
+    train, test, train_labels, test_labels = week.get_train_test_split(version)
+    assert (len(train), len(test), len(train_labels), len(test_labels)) == (7, 3, 7, 3)
+    assert sorted([*train["id"], *test["id"]]) == list(range(10))
+    again, _ = week.create_train_test_split(test_size=0.3, seed=1, data_format="csv")
+    assert week.get_train_test_split(again)[1]["id"].tolist() == test["id"].tolist()
+
+
+def test_splits_by_time_in_files(week: Any) -> None:
+    version, _ = week.create_train_validation_test_split(
+        train_start="2024-03-01",
+        train_end="2024-03-04",
+        validation_start="2024-03-04",
+        validation_end="2024-03-06",
+        test_start="2024-03-06",
+        test_end="2024-03-08",
+        data_format="csv",
+    )
+    train, validation, test, *_ = week.get_train_validation_test_split(version)
+    assert [f["id"].tolist() for f in (train, validation, test)] == [[0, 1, 2], [3, 4], [5, 6]]
+
+
+def test_files_of_training_data_go_and_the_metadata_stays(week: Any, datasets: Any) -> None:
+    version, _ = week.create_training_data(data_format="csv", extra_filter=week.query.filters)
+    week.purge_training_data(version)
+    assert not datasets.exists(f"Training_Datasets/{week.name}_1_{version}")
+    assert [d.version for d in week.get_training_datasets()] == [version]
+
+
+def test_training_data_in_files_that_cannot_be_made(week: Any, make_view: Any, fs: Any) -> None:
+    for call in (
+        lambda: week.create_training_data(data_format="tfrecord"),
+        lambda: week.create_training_data(location="elsewhere"),
+    ):
+        with pytest.raises(RestAPIError) as caught:
+            call()
+        assert caught.value.response.status_code == 501

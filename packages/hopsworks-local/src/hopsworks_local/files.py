@@ -41,7 +41,7 @@ def resolve(app: App, path: str) -> Path:
     Nothing leaves the project: `..`, another project, a null byte and links are refused.
     """
     parts = [p for p in path.split("/") if p not in ("", ".")]
-    if path.startswith("/Projects/"):
+    if parts[:1] == ["Projects"] and len(parts) > 1:  # the name of no dataset
         if parts[1:2] != [app.project]:
             raise ApiError(110011, f"There is no dataset {path!r} in this project.")
         parts = parts[2:]

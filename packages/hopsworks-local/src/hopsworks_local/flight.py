@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -14,12 +16,26 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pyarrow import flight
 
-from . import execution
+from . import execution, training_files
 from .app import App
 from .login import BACKEND_VERSION, DOMAIN
+from .protocol import ApiError, Request, take
 from .tables import NoData
+from .views import dataset_of, view_of
 
 HOST = "127.0.0.1"
+
+
+_FILE = b"file:"
+
+
+@contextlib.contextmanager
+def _as_flight_errors() -> Iterator[None]:
+    """Say what is refused, or cannot be read, as Flight does."""
+    try:
+        yield
+    except (NoData, ApiError, ValueError) as e:
+        raise flight.FlightServerError(str(e)) from None
 
 
 class OnlyReads(flight.ServerMiddlewareFactory):  # type: ignore[misc]
@@ -45,8 +61,8 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
         )
         self.app = app
 
-    def _plan(self, handle: bytes) -> execution.Plan:
-        plan = self.app.recall(handle.decode("ascii", "replace"))
+    def _plan(self, payload: bytes) -> execution.Plan:
+        plan = self.app.recall(payload.decode("ascii", "replace").strip('"'))
         if plan is None:
             raise flight.FlightUnauthenticatedError("This query was not prepared here.")
         return plan
@@ -57,30 +73,49 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
             return iter([])
         if action.type == "get-version":
             return iter([flight.Result(BACKEND_VERSION.encode())])
+        if action.type == "create-training-dataset":
+            with _as_flight_errors():
+                self._create_training_dataset(json.loads(action.body.to_pybytes()))
+            return iter([])
         raise flight.FlightServerError(f"{action.type} is not supported by hopsworks_local.")
 
     def list_actions(self, context: Any) -> Any:
         """Name the two actions."""
-        return [("healthcheck", "is it there"), ("get-version", "its version")]
+        return [
+            ("healthcheck", "is it there"),
+            ("get-version", "its version"),
+            ("create-training-dataset", "write a view's rows to a file"),
+        ]
+
+    def _create_training_dataset(self, doc: Any) -> None:
+        """Write training data without splits; the query is one that was prepared here."""
+        plan = self._plan(take(doc, "query", str).encode())
+        request = Request(self.app)
+        view = view_of(request, take(doc, "fv_name", str), take(doc, "fv_version", int))
+        dataset = dataset_of(request, view, take(doc, "tds_version", int))
+        training_files.write(self.app, view, dataset, plan)
 
     def get_flight_info(self, context: Any, descriptor: Any) -> Any:
-        """Answer where a prepared query is read: here."""
-        self._plan(descriptor.command or b"")
-        endpoint = flight.FlightEndpoint(flight.Ticket(descriptor.command), [])
+        """Answer where a prepared query, or a file of training data, is read: here."""
+        if descriptor.path:
+            ticket = _FILE + b"/".join(descriptor.path)
+        else:
+            self._plan(descriptor.command or b"")
+            ticket = descriptor.command
+        endpoint = flight.FlightEndpoint(flight.Ticket(ticket), [])
         return flight.FlightInfo(pa.schema([]), descriptor, [endpoint], -1, -1)
 
     def do_get(self, context: Any, ticket: Any) -> Any:
         """Run a prepared query and stream its batches."""
-        try:
+        with _as_flight_errors():
+            if ticket.ticket.startswith(_FILE):
+                path = ticket.ticket.removeprefix(_FILE).decode("utf-8", "replace")
+                return flight.RecordBatchStream(training_files.read(self.app, path))
             schema, batches = execution.run(self.app, self._plan(ticket.ticket))
-        except NoData as e:
-            raise flight.FlightServerError(str(e)) from None
 
         def stream() -> Iterator[pa.RecordBatch]:
-            try:
+            with _as_flight_errors():
                 yield from batches
-            except NoData as e:
-                raise flight.FlightServerError(str(e)) from None
 
         return flight.GeneratorStream(schema, stream())
 

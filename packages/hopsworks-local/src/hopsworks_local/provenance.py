@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import views, wire
+from . import training_datasets, views, wire
 from .groups import full, group_by_id, views_of
 from .protocol import Request, route
 from .query import from_doc
@@ -79,7 +79,7 @@ def of_view(request: Request, name: str, version: int) -> Any:
 def _dataset_node(
     request: Request, view: Entity, dataset: Entity, **links: list[Any]
 ) -> dict[str, Any]:
-    return _node("TRAINING_DATASET", views.dataset_dto(request, view, dataset), **links)
+    return _node("TRAINING_DATASET", training_datasets.dataset_dto(request, view, dataset), **links)
 
 
 @route("GET", MODELS + "/{id}/provenance/links")

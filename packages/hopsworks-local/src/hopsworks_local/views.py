@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from . import wire
 from .execution import feature as feature_of
 from .groups import (
-    STATISTICS_DEFAULT,
     STORE_ID,
     check_description,
     check_name,
@@ -20,25 +18,13 @@ from .groups import (
     short,
 )
 from .protocol import ApiError, Reply, Request, route, take, unsupported
-from .query import Query, Selected, both, from_doc, node_from_doc, node_to_doc, to_doc
+from .query import Query, Selected, both, from_doc, node_from_doc, to_doc
 from .state import Entity, Exists
 
 if TYPE_CHECKING:
     from .app import App
 
-FORMATS = (
-    "csv",
-    "tfrecords",
-    "tfrecord",
-    "parquet",
-    "tsv",
-    "hdf5",
-    "npy",
-    "orc",
-    "avro",
-    "image",
-    "petastorm",
-)
+DATASETS = "featureview/{name}/version/{version:int}/trainingdatasets"
 # What a feature of a view can be -> the error code when it is not in the view's query.
 _ROLES = {"label": 270142, "inferenceHelperColumn": 270142, "trainingHelperColumn": 270225}
 
@@ -137,7 +123,7 @@ def view_dto(request: Request, view: Entity) -> dict[str, Any]:
         "creator": app.user,
         "loggingEnabled": False,
         "query": wire.to_wire(request, query),
-        "features": _features(app, groups, query, doc["roles"]),
+        "features": features_dto(app, groups, query, doc["roles"]),
         "servingKeys": _serving_keys(app, groups, query),
         "transformationFunctions": [
             {**f, "featurestoreId": STORE_ID} for f in doc["transformations"]
@@ -145,9 +131,10 @@ def view_dto(request: Request, view: Entity) -> dict[str, Any]:
     }
 
 
-def _features(
+def features_dto(
     app: App, groups: wire.Groups, query: Query, roles: dict[str, list[Any]]
 ) -> list[dict[str, Any]]:
+    """Return the columns of a view, with what each of them is for."""
     return [
         {
             "index": index,
@@ -218,21 +205,38 @@ def update(request: Request, name: str, version: int) -> Any:
     return view_dto(request, view_of(request, name, version))
 
 
+def _remove(app: App, view: Entity) -> None:
+    """Remove a view with its training datasets and their files."""
+    from .training_files import remove
+
+    datasets = app.folder.all("trainingdataset", owner=view.id)
+    app.folder.remove(view.id)
+    for dataset in datasets:
+        remove(app, view, dataset)
+
+
 @route("DELETE", "featureview/{name}")
 def delete_all(request: Request, name: str) -> Any:
     """`FeatureView.delete_all`: every version, with its training datasets."""
     found = request.app.folder.versions("featureview", name)
     if not found:
         raise ApiError(270181, f"There is no feature view {name!r}.")
-    with request.app.folder.transaction():
-        for view in found:
-            request.app.folder.remove(view.id)
+    for view in found:
+        _remove(request.app, view)
 
 
 @route("DELETE", "featureview/{name}/version/{version:int}")
 def delete(request: Request, name: str, version: int) -> Any:
     """`FeatureView.delete()`; works too when a group of the view is gone."""
-    request.app.folder.remove(view_of(request, name, version).id)
+    _remove(request.app, view_of(request, name, version))
+
+
+def dataset_of(request: Request, view: Entity, version: int) -> Entity:
+    """The training dataset of that version, or 404."""
+    found = request.app.folder.get("trainingdataset", view.name, version, owner=view.id)
+    if not found:
+        raise ApiError(270012, f"{view.name!r} has no training dataset version {version}.")
+    return found
 
 
 # -- batch data ------------------------------------------------------------------------------------
@@ -291,162 +295,3 @@ def _batch_query(request: Request, view: Entity, extra: Any) -> dict[str, Any]:
         replace(join, query=selected(i, join.query)) for i, join in enumerate(query.joins, 1)
     )
     return wire.to_wire(request, replace(selected(0, query), filter=condition, joins=joins))
-
-
-# -- training datasets -----------------------------------------------------------------------------
-
-_DATASETS = "featureview/{name}/version/{version:int}/trainingdatasets"
-
-
-def dataset_of(request: Request, view: Entity, version: int) -> Entity:
-    """The training dataset of that version, or 404."""
-    found = request.app.folder.get("trainingdataset", view.name, version, owner=view.id)
-    if not found:
-        raise ApiError(270012, f"{view.name!r} has no training dataset version {version}.")
-    return found
-
-
-def dataset_dto(request: Request, view: Entity, dataset: Entity) -> dict[str, Any]:
-    """A training dataset as a GET answers it."""
-    query = from_doc(view.doc["query"])
-    groups = wire.sources(request, query)
-    return {
-        "type": "trainingDatasetDTO",
-        "id": dataset.id,
-        "name": f"{view.name}_{view.version}",
-        "version": dataset.version,
-        "featurestoreId": STORE_ID,
-        "featurestoreName": request.app.project,
-        "created": iso(dataset.created),
-        "creator": request.app.user,
-        "features": _features(request.app, groups, query, view.doc["roles"]),
-        "dataSource": {},
-        **dataset.doc["sent"],
-    }
-
-
-@route("POST", _DATASETS)
-def create_dataset(request: Request, name: str, version: int) -> Reply:
-    """Every `training_data`, `train_test_split` and the like registers one."""
-    app, doc = request.app, request.json()
-    if take(doc, "trainingDatasetType", str, "") != "IN_MEMORY_TRAINING_DATASET":
-        raise unsupported("Training data in files (create_training_data, create_train_test_split)")
-    if take(doc, "spineAnchored", bool, False) or take(doc, "lookback", dict, None):
-        raise unsupported("Training data with spine_df or lookback")
-    if take(doc, "dataFormat", str, "tsv") not in FORMATS:
-        raise ApiError(270057, f"Unknown data format {doc['dataFormat']!r}.")
-    wanted = check_version(take(doc, "version", int, None), 270058)
-    with app.folder.transaction():
-        view = view_of(request, name, version)
-        groups = wire.sources(request, from_doc(view.doc["query"]))
-        splits = [_read_split(s) for s in take(doc, "splits", list, [])]
-        _check_splits(splits, groups[0])
-        start, end = take(doc, "eventStartTime", int, None), take(doc, "eventEndTime", int, None)
-        list(wire.time_window(groups[0], start, end))  # refuses what could not be read later
-        extra = take(doc, "extraFilter", dict, None)
-        sent = {
-            "description": check_description(take(doc, "description", str, "")),
-            "dataFormat": take(doc, "dataFormat", str, "tsv"),
-            "coalesce": take(doc, "coalesce", bool, False),
-            "trainingDatasetType": "IN_MEMORY_TRAINING_DATASET",
-            "splits": splits,
-            "seed": take(doc, "seed", int, None),
-            "trainSplit": take(doc, "trainSplit", str, None),
-            "eventStartTime": start,
-            "eventEndTime": end,
-            "statisticsConfig": {**STATISTICS_DEFAULT, **take(doc, "statisticsConfig", dict, {})},
-            "extraFilter": extra,
-        }
-        condition = wire.parse_filter(groups, extra) if extra else None
-        stored = {"sent": sent, "filter": node_to_doc(condition)}
-        limit, now = app.training_dataset_quota, app.folder.count("trainingdataset")
-        if limit is not None and now >= limit:
-            raise ApiError(
-                270186,
-                f"Training dataset quota reached. Current: {now} Max: {limit}. Delete training "
-                "datasets that are no longer needed.",
-            )
-        try:
-            dataset = app.folder.add("trainingdataset", name, wanted, stored, owner=view.id)
-        except Exists:
-            raise ApiError(
-                270016, f"{name!r} already has a training dataset version {wanted}."
-            ) from None
-    answer = dataset_dto(request, view, dataset)
-    return Reply(201, answer)
-
-
-def _read_split(split: Any) -> dict[str, Any]:
-    kind = take(split, "splitType", str, "RANDOM_SPLIT")
-    found = {
-        "name": check_name(take(split, "name", str, ""), 270098, "split name"),
-        "splitType": kind,
-        "percentage": take(split, "percentage", (int, float), None),
-        "startTime": take(split, "startTime", int, None),
-        "endTime": take(split, "endTime", int, None),
-    }
-    if kind == "RANDOM_SPLIT" and not (found["percentage"] or 0) > 0:
-        raise ApiError(270099, f"The split {found['name']!r} needs a percentage above 0.")
-    return found
-
-
-def _check_splits(splits: list[dict[str, Any]], left: Entity) -> None:
-    names = [s["name"] for s in splits]
-    if len(set(names)) < len(names):
-        raise ApiError(270106, "Two splits have the same name.")
-    timed = [s for s in splits if s["splitType"] != "RANDOM_SPLIT"]
-    if timed and left.doc["eventTime"] is None:
-        raise ApiError(270172, f"The feature group {left.name!r} has no event time.")
-    for split in timed:
-        start, end = split["startTime"], split["endTime"]
-        if start is None or end is None or end < start:
-            raise ApiError(
-                270206, f"The time split {split['name']!r} needs a start and a later end."
-            )
-    order = [s for n in ("train", "validation", "test") for s in timed if s["name"] == n]
-    for earlier, later in pairwise(order):
-        if later["startTime"] < earlier["endTime"] or later["startTime"] == order[0]["startTime"]:
-            raise ApiError(
-                270206, f"The split {later['name']!r} starts before {earlier['name']!r} ends."
-            )
-
-
-@route("GET", _DATASETS)
-def list_datasets(request: Request, name: str, version: int) -> Any:
-    """`FeatureView.get_training_datasets()`."""
-    view = view_of(request, name, version)
-    found = request.app.folder.all("trainingdataset", owner=view.id)
-    return {"count": len(found), "items": [dataset_dto(request, view, d) for d in found]}
-
-
-@route("DELETE", _DATASETS)
-def delete_datasets(request: Request, name: str, version: int) -> Any:
-    """`delete_all_training_datasets()`."""
-    with request.app.folder.transaction():
-        view = view_of(request, name, version)
-        for dataset in request.app.folder.all("trainingdataset", owner=view.id):
-            request.app.folder.remove(dataset.id)
-
-
-@route("GET", _DATASETS + "/version/{number:int}")
-def get_dataset(request: Request, name: str, version: int, number: int) -> Any:
-    """`get_training_data(version)` and the like."""
-    view = view_of(request, name, version)
-    return dataset_dto(request, view, dataset_of(request, view, number))
-
-
-@route("DELETE", _DATASETS + "/version/{number:int}")
-def delete_dataset(request: Request, name: str, version: int, number: int) -> Any:
-    """`delete_training_dataset(version)`."""
-    view = view_of(request, name, version)
-    request.app.folder.remove(dataset_of(request, view, number).id)
-
-
-@route("DELETE", _DATASETS + "/data")
-@route("DELETE", _DATASETS + "/version/{number:int}/data")
-def purge(request: Request, name: str, version: int, number: int | None = None) -> Any:
-    """`purge_training_data`: an in-memory training dataset has no data to delete."""
-    view = view_of(request, name, version)
-    if number is not None:
-        dataset_of(request, view, number)
-    raise ApiError(270204, "An in-memory training dataset has no data to delete.")

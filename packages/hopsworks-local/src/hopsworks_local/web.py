@@ -30,6 +30,8 @@ from . import (  # noqa: F401  (each registers its routes)
     registry,
     serving,
     tags,
+    training_datasets,
+    training_files,
     transformations,
     user_secrets,
     validation,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -228,7 +229,7 @@ def construct(request: Request) -> Any:
         "query": str(prepared),
         "onDemandFeatureGroups": [],
         "hudiCachedFeatureGroups": [],
-        "hqsPayload": request.app.remember(prepared),
+        "hqsPayload": json.dumps(request.app.remember(prepared)),
         "hqsPayloadSignature": "local",
     }
 
