@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import Any
 
 import hopsworks_local
-from benchmarks import common
 
 BATCH = 50  # rows of one insert
 CHUNK = 100_000  # bytes of one chunk of an upload
@@ -173,6 +172,8 @@ class Campaign:
     def start_worker(self) -> None:
         self.seed += 1
         command = [sys.executable, "-m", "benchmarks.hopsworks_local_faults", "--worker"]
+        from benchmarks import common  # not in the worker: its packages take seconds to import
+
         self.worker = subprocess.Popen(
             [*command, str(self.notes), "--seed", str(self.seed)],
             cwd=common.ROOT,
@@ -185,7 +186,7 @@ class Campaign:
 
     def until(self, key: str) -> None:
         """Wait until the worker has noted that."""
-        end = time.monotonic() + 120
+        end = time.monotonic() + 600
         while not any(key in doc for doc in self.peek()):
             if time.monotonic() > end or (self.worker.poll() is not None):
                 raise RuntimeError(f"the worker noted no {key!r}: {self.peek()[-3:]}")
@@ -403,6 +404,8 @@ def main() -> None:
     if args.worker:
         Worker(args.worker, args.seed).run()
         return
+    from benchmarks import common
+
     result = campaign(args.kills, args.seed, args.minutes)
     common.keep("hopsworks_local_faults", common.server_and_client() | result)
     raise SystemExit(bool(result["failures"]))
