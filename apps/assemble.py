@@ -11,8 +11,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SPACES = ("predictor", "monitor")
-WINE: tuple[str, ...] = ()  # the modules of wine/ that a Space takes along, as wine/NAME.py
+BOTH = ("__init__", "columns", "errors", "metrics", "spec")
+WINE: dict[str, tuple[str, ...]] = {  # the modules of wine/ that a Space takes along, as wine/NAME.py
+    "predictor": (*BOTH, "decoding", "model"),
+    "monitor": (*BOTH, "groups"),
+}
+SPACES = tuple(WINE)
 
 
 def sources(space, root=ROOT):
@@ -26,7 +30,7 @@ def sources(space, root=ROOT):
             if path.as_posix() in files:
                 raise ValueError(f"{file} and {files[path.as_posix()]} would be one file")
             files[path.as_posix()] = file
-    return files | {f"wine/{name}.py": root / "wine" / f"{name}.py" for name in WINE}
+    return files | {f"wine/{name}.py": root / "wine" / f"{name}.py" for name in WINE[space]}
 
 
 def assemble(files, folder):

@@ -7,7 +7,7 @@ Each app is copied alone into a new folder and started in a new environment with
 requirements alone, on a copy of the local Hopsworks. A browser says when the first page shows its
 content. `predict` is asked over HTTP as its page says, in turn with an empty Gradio app of the
 same environment; then by eight clients at once; then ten thousand times. The monitor is read and
-drawn with 10, 1,000 and 100,000 more predicted wines in the last 300 days. Writes results/apps.{json,md}.
+drawn with a history of 10, 3,650 and 36,500 predicted wines, a wine a day. Writes results/apps.{json,md}.
 """
 
 import contextlib
@@ -37,9 +37,9 @@ from wine.columns import NAMES
 from wine.connection import connect
 from wine.groups import DAILY, PREDICTION
 
-SHOWS = {"predictor": "#result", "monitor": "#content .today"}  # what a first page must show
+SHOWS = {"predictor": "#result", "monitor": "#summary .today"}  # what a first page must show
 TURNS, CLIENTS, MANY = 500, 8, 10_000
-HISTORIES, DAYS = (10, 1_000, 100_000), 300
+HISTORIES = (10, 3_650, 36_500)  # daily wines: the last of a hundred years
 CHROMIUM = (  # without these, Chromium asks its maker's hosts for this and that
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -55,10 +55,11 @@ with gr.Blocks(analytics_enabled=False) as app:
 app.launch(footer_links=[])
 """
 READ = """
-import json, sys, time
+import datetime, json, sys, time
 from history import read
 from live import connect
-from page import content
+from page import agreement_chart, details, summary, wines_chart
+from verdict import Window
 
 project = connect()
 seconds = {"first_read": [], "read": [], "draw": []}
@@ -68,10 +69,12 @@ for number in range(6):
     history = read(project, last)
     seconds["read" if last else "first_read"].append(time.perf_counter() - started)
     started = time.perf_counter()
-    html = content(history)
+    window = Window(history, 365, datetime.datetime.now(datetime.UTC))
+    html = summary(window) + details(window)
+    charts = agreement_chart(window).plot + wines_chart(window).plot
     seconds["draw"].append(time.perf_counter() - started)
     last = history
-print(json.dumps(seconds | {"wines": len(history.wines), "page_kb": len(html) / 1000}))
+print(json.dumps(seconds | {"wines": len(history.wines), "page_kb": len(html + charts) / 1000}))
 """
 
 
@@ -248,7 +251,7 @@ def refresh(folder, data, count):
     shutil.copytree(data, store)
     with hopsworks_local.start(store, "wine") as server:
         env = common.local_env(store) | server.env
-        put = f"from benchmarks.apps import put_year; put_year({count})"
+        put = f"from benchmarks.apps import put_history; put_history({count})"
         subprocess.run([sys.executable, "-c", put], cwd=common.ROOT, env=env, check=True)
         done = subprocess.run(
             [folder / "monitor/env/bin/python", "-c", READ],
@@ -268,8 +271,8 @@ def refresh(folder, data, count):
     }
 
 
-def put_year(count):
-    """Write daily wines and predictions, spread evenly over the DAYS up to yesterday.
+def put_history(count):
+    """Write daily wines and predictions of the ``count`` days up to yesterday.
 
     The wines are real ones; a prediction is the grade or one beside it, drawn.
     """
@@ -277,18 +280,18 @@ def put_year(count):
     random = np.random.default_rng(0)
     wines = common.wines().sample(count, replace=True, random_state=0).reset_index(drop=True)
     today = pd.Timestamp(datetime.datetime.now(datetime.UTC).date())
-    wines["day"] = today - pd.to_timedelta(1 + np.arange(count) * DAYS // count, unit="D")
-    wines["source_id"] = wines["wine_id"]
-    wines["wine_id"] = [f"history-{number:07d}" for number in range(count)]
-    wines["filed"] = wines["day"]
-    columns = ["wine_id", "day", *NAMES, "type", "quality", "source_id", "filed"]
-    features.write(store, DAILY, wines[columns])
-    made = wines[["wine_id", "day", "filed", "type", "quality"]].copy()
-    made["predicted"] = np.clip(made["quality"] + random.integers(-1, 2, count), 3, 9)
-    made["expected"] = made["predicted"] + random.uniform(-0.5, 0.5, count).round(4)
-    made["probability"] = random.uniform(0.3, 0.7, count).round(4)
-    made["model_version"] = 1
-    features.write(store, PREDICTION, made)
+    wines["day"] = today - pd.to_timedelta(1 + np.arange(count), unit="D")
+    wines["source_id"], wines["wine_id"] = wines["wine_id"], wines["day"].dt.strftime("%Y-%m-%d")
+    wines = wines.rename(columns={"quality": "reference_grade"})
+    features.write(store, DAILY, wines[list(DAILY.columns)])
+    predicted = np.clip(wines["reference_grade"] + random.integers(-1, 2, count), 3, 9)
+    wines = wines.assign(
+        predicted_grade=predicted,
+        predicted_score=predicted + random.uniform(-0.5, 0.5, count).round(4),
+        probability=random.uniform(0.3, 0.7, count).round(4),
+        model_version=1,
+    )
+    features.write(store, PREDICTION, wines[list(PREDICTION.columns)])
 
 
 def table_of(result):
@@ -311,7 +314,7 @@ def table_of(result):
     for history in result["monitor"]:
         rows.append(
             (
-                f"monitor's refresh, {history['wines']:,} wines in {DAYS} days",
+                f"monitor's refresh, {history['wines']:,} daily wines",
                 f"read {history['read_seconds']:.2f} s, drawn {history['draw_seconds']:.2f} s, "
                 f"page {history['page_kb']} kB",
             )

@@ -9,12 +9,14 @@ import datetime
 import itertools
 from typing import Annotated
 
+import numpy as np
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     FiniteFloat,
+    NonNegativeInt,
     PositiveInt,
     StringConstraints,
     ValidationError,
@@ -23,7 +25,7 @@ from pydantic import (
 
 from wine.columns import FEATURES, GRADES, MEASUREMENTS, NAMES, TYPES
 from wine.errors import WineError
-from wine.metrics import HIGHER_IS_BETTER
+from wine.metrics import HIGHER_IS_BETTER, score_counts
 
 VERSIONED = ("python", "sklearn", "xgboost", "numpy", "joblib")  # what a pickle depends on
 EXAMPLE_KINDS = (
@@ -73,6 +75,8 @@ Steps = Annotated[  # one number for each step of the scale
 ]
 Interval = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_interval)]
 Scores = Annotated[dict[str, FiniteFloat], _keys(HIGHER_IS_BETTER)]
+Row = Annotated[tuple[NonNegativeInt, ...], Field(min_length=len(GRADES), max_length=len(GRADES))]
+Counts = Annotated[tuple[Row, ...], Field(min_length=len(GRADES), max_length=len(GRADES))]
 Kind = Annotated[str, StringConstraints(pattern=f"^({'|'.join(TYPES)})$")]
 Grade = Annotated[int, Field(ge=GRADES[0], le=GRADES[-1])]
 
@@ -133,8 +137,9 @@ class Metrics(Strict):
 
     ``cv``: out of fold on the training wines, ``cv_se`` its standard errors. ``test``: the
     held-out test set, ``test_interval`` its 95 % intervals. ``elsewhere``: wines from another
-    part of the raw files. ``daily``: agreement to expect on daily wines. ``stream``: what
-    training on a year of daily wines changes. ``set_coverage`` and ``log_loss``: out of fold.
+    part of the raw files. ``daily``: agreement to expect on daily wines, and ``daily_counts``
+    the reference grades (rows) by predicted grades behind it. ``stream``: what training on a
+    year of daily wines changes. ``set_coverage`` and ``log_loss``: out of fold.
     """
 
     cv: Scores
@@ -143,9 +148,17 @@ class Metrics(Strict):
     test_interval: Annotated[dict[str, Interval], _keys(HIGHER_IS_BETTER)]
     elsewhere: Scores
     daily: Scores
+    daily_counts: Counts
     stream: Comparison
     set_coverage: Probability
     log_loss: FiniteFloat
+
+    @model_validator(mode="after")
+    def _check_daily(self):
+        for name, value in score_counts(np.array(self.daily_counts)).items():
+            if abs(value - self.daily[name]) > 1e-9:
+                raise ValueError(f"daily_counts must give the {name} of daily")
+        return self
 
 
 class Example(Strict):

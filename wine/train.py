@@ -30,7 +30,7 @@ from wine.decoding import Odds, decode, learn_cuts, learn_odds, learn_set_level,
 from wine.errors import WineError
 from wine.generator import generate
 from wine.groups import DAILY
-from wine.metrics import HIGHER_IS_BETTER, bootstrap, score
+from wine.metrics import HIGHER_IS_BETTER, bootstrap, confusion, score
 from wine.prepare import training_part
 from wine.spec import Comparison, Example, Metrics, Spec, describe, typical_wines
 from wine.split import FOLDS, contiguous_folds, folds
@@ -172,7 +172,7 @@ def run(data):
         test=held_out.metrics,
         test_interval=held_out.interval,
         elsewhere=elsewhere(data),
-        daily=daily_agreement(fitted, cv.cuts, year),
+        **daily_agreement(fitted, cv.cuts, year),
         stream=effect_of_stream(data, cv, year),
         set_coverage=cv.coverage,
         log_loss=cv.log_loss,
@@ -241,12 +241,14 @@ def year_of_daily_wines(train):
 
 
 def daily_agreement(fitted, cuts, year):
-    """Return metrics on generated wines against their reference grades.
+    """Return metrics and counts of generated wines against their reference grades, for Metrics.
 
     The model has seen the wines that they were made from, so this is not its accuracy.
     """
-    scores = model.predict_in_batches(fitted, model.encode(year))
-    return score(year["quality"], decode(scores, cuts), scores)
+    truth, scores = year["quality"], model.predict_in_batches(fitted, model.encode(year))
+    grades = decode(scores, cuts)
+    counts = confusion(truth, grades).tolist()
+    return {"daily": score(truth, grades, scores), "daily_counts": tuple(map(tuple, counts))}
 
 
 def effect_of_stream(data, cv, year):

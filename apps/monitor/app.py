@@ -9,64 +9,87 @@ import tempfile
 import threading
 
 import gradio as gr
+import page
 from history import read, write_csv
 from live import Live, refresh_seconds
 from look import launch, nothing
-from page import content as content_html
-from page import head as head_html
+from verdict import Window
 
-html = functools.partial(gr.HTML, elem_classes="ours", apply_default_css=False)
+WINDOWS = {"30 days": 30, "90 days": 90, "365 days": 365}
+html = functools.partial(gr.HTML, elem_classes="ours", apply_default_css=False, padding=False)
 
 
 def build(live):
-    """The app that shows what ``live`` reads."""
+    """Return the app that shows what ``live`` reads."""
     files = tempfile.TemporaryDirectory(prefix="monitor-")
     drawing = threading.Lock()
 
-    @functools.lru_cache(maxsize=1)
-    def drawn(history):
-        """The page's content and its file, made once for all visitors."""
-        return content_html(history), str(write_csv(history, files.name))
+    @functools.lru_cache(maxsize=len(WINDOWS))
+    def drawn(history, days, hour):
+        """Return what fills the page below its title, made once for all visitors."""
+        window = Window(history, days, hour)
+        plots = [page.agreement_chart(window), page.wines_chart(window)]
+        cards = [gr.Column(visible=plot is not None) for plot in plots]
+        file = gr.DownloadButton(value=str(write_csv(history, files.name)))
+        return [
+            gr.Row(visible=True),
+            file,
+            page.summary(window),
+            *cards,
+            *plots,
+            page.details(window),
+        ]
 
-    def show(seen, state=None):
-        """Fill the page; what is there already (of digest ``seen``) is not sent again."""
+    def show(days, seen, state=None):
+        """Fill the page; what is there already (as ``seen`` says) is not sent again."""
         state = state or live.first()
         if state.value is None:
+            hidden = gr.Column(visible=False)
             text = nothing(state, "Nothing to show yet")
-            return text, gr.Row(visible=False), "", gr.skip(), ""
-        head = head_html(state, datetime.datetime.now(datetime.UTC))
-        if state.value.digest == seen:
-            return head, gr.skip(), gr.skip(), gr.skip(), seen
+            return [text, "", gr.Row(visible=False), gr.skip(), "", hidden, hidden, None, None, ""]
+        hour = datetime.datetime.now(datetime.UTC).replace(minute=0, second=0, microsecond=0)
+        shown, title = f"{state.value.digest} {days} {hour}", page.head(state)
+        if shown == seen:
+            return [title, seen, *[gr.skip()] * 8]
         with drawing:  # or pages that come at once would each draw it, and write the one file
-            content, file = drawn(state.value)
-        button = gr.DownloadButton(value=file)
-        return head, gr.Row(visible=True), content, button, state.value.digest
+            return [title, shown, *drawn(state.value, days, hour)]
 
-    def refresh(seen):
+    def refresh(days, seen):
         """Read once more, now, and fill the page."""
-        return show(seen, live.refreshed())
+        return show(days, seen, live.refreshed())
 
     with gr.Blocks(
         title="How well are the daily wines predicted?",
         analytics_enabled=False,
-        # a page gets a new link only when the data change, once a day: the file behind it must last
-        delete_cache=(3600, 7 * 86400),
+        # a page gets a new link at most once an hour: the file behind it must last
+        delete_cache=(3600, 86400),
         fill_width=True,  # as wide as the style sheet says
     ) as app:
-        seen = gr.Textbox(visible=False)  # the digest of what this page shows
+        seen = gr.Textbox(visible=False)  # which read, window and hour this page shows
         head = html("<p>Asking Hopsworks …</p>", elem_id="head")
-        with gr.Row(visible=False, elem_id="buttons") as buttons:
-            again = gr.Button("Refresh", size="sm", scale=0, min_width=140)
-            download = gr.DownloadButton("Download as CSV", size="sm", scale=0, min_width=170)
-        content = html(elem_id="content")
+        with gr.Row(visible=False, elem_id="controls") as controls:
+            days = gr.Radio(
+                [*WINDOWS.items()], value=30, label="Window", container=False, min_width=280
+            )
+            again = gr.Button("Refresh", size="sm", scale=0, min_width=110)
+            download = gr.DownloadButton("Download as CSV", size="sm", scale=0, min_width=160)
+        summary = html(elem_id="summary")
+        cards, plots = [], []
+        for name in ("agreement", "wines"):
+            with gr.Column(visible=False, elem_id=name, elem_classes="chart") as card:
+                html(page.chart_title(name))
+                plots.append(gr.Plot(show_label=False, container=False))
+            cards.append(card)
+        details = html(elem_id="details")
 
-        filled = [head, buttons, content, download, seen]
+        filled = [head, seen, controls, download, summary, *cards, *plots, details]
         quiet = {"show_progress": "hidden", "api_visibility": "private"}
         # one by one, pages would wait for one another's first answer
         at_once = quiet | {"concurrency_limit": None}
-        app.load(show, seen, filled, **at_once)
-        gr.Timer(min(live.seconds, 15)).tick(show, seen, filled, **at_once)
-        again.click(refresh, seen, filled, api_visibility="private")
+        app.load(show, [days, seen], filled, **at_once)
+        days.change(show, [days, seen], filled, **at_once)
+        gr.Timer(min(live.seconds, 15)).tick(show, [days, seen], filled, **at_once)
+        again.click(refresh, [days, seen], filled, api_visibility="private")
     return app
 
 

@@ -1,6 +1,7 @@
 """A browser, a local Hopsworks after a real pipeline run, and an app, running, on it."""
 
 import atexit
+import contextlib
 import datetime
 import functools
 import importlib
@@ -14,8 +15,10 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch  # for the environment only; the client is never replaced
 from urllib.parse import urlsplit
 
+import hopsworks as client
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,11 +31,17 @@ import hopsworks_local
 from apps.assemble import assemble, sources
 from tests.processes import today
 from tests.servers import port_of, reserved
-from wine import model
+from wine import features, model
+from wine import train as training
+from wine.candidates import from_result
+from wine.connection import connect
 from wine.generator import generate
+from wine.groups import WINE
+from wine.prepare import training_part
 
 START_SECONDS = 180
 PHONE = {"width": 390, "height": 844}
+NOON = datetime.datetime.combine(today(), datetime.time(12), datetime.UTC)
 expect.set_options(timeout=15_000)  # other tests may keep the machine busy
 QUIET = (  # without these, Chromium asks its maker's hosts for this and that
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -131,6 +140,60 @@ def predictor(start_app, hopsworks):
 
 
 @pytest.fixture(scope="session")
+def trained(wines):
+    """A Training of a simple model on a thousand wines, which takes seconds."""
+    wines = wines.sample(1000, random_state=0).reset_index(drop=True)
+    chosen = {"name": "ridge", "members": [], "rmse": 0.7, "finished": "2026-11-26"}
+    test = wines[wines["split"] == "test"].reset_index(drop=True)
+    candidate = from_result(chosen)
+    return training.run(training.Data(candidate, chosen, wines, training_part(wines), test, None))
+
+
+@pytest.fixture(scope="session")
+def served_pipeline(empty_pipeline, wines, trained, tmp_path_factory):
+    """A pipeline without daily wines, whose version 1 is the ``trained`` model."""
+    pipeline = empty_pipeline.copy(tmp_path_factory.mktemp("served") / "hopsworks")
+    with project_of(pipeline) as project:
+        features.write(project.get_feature_store(), WINE, wines)
+        training.register(project, trained, None)
+    return pipeline
+
+
+@pytest.fixture(scope="session")
+def year(trained):
+    """A year of daily wines up to today, predicted by the trained model."""
+    wines = daily([day(back) for back in range(364, -1, -1)], trained.data.train)
+    grades, scores, _ = model.predict(trained.model, trained.spec, wines)
+    return wines.assign(
+        predicted_grade=grades.astype(float), predicted_score=scores, model_version=1.0
+    )
+
+
+@pytest.fixture(scope="session")
+def window(year, trained):
+    """Makes windows: of the year's wines as ``change(wines)`` leaves them, by the trained model."""
+    history, verdict = load("monitor", "history"), load("monitor", "verdict")
+    served = history.Model(1, trained.spec, trained.data.wines)
+
+    def make(change=lambda wines: wines, *, days=30, served=served, now=NOON):
+        wines = change(year.copy()).reset_index(drop=True)
+        return verdict.Window(history.History(wines, served, ""), days, now)
+
+    return make
+
+
+@contextlib.contextmanager
+def project_of(pipeline):
+    """The project in a pipeline's Hopsworks, to write to."""
+    with (
+        hopsworks_local.start(pipeline.store, "wine") as server,
+        patch.dict(os.environ, server.env),
+    ):
+        yield connect()
+        client.logout()
+
+
+@pytest.fixture(scope="session")
 def fitted(pipeline_root):
     """The model the pipeline registered and its spec, read by the pipeline's own ``wine.model``."""
     return model.load(model_folder(pipeline_root))
@@ -196,18 +259,18 @@ def day(back):
 
 
 def daily(days, wines):
-    """Rows of ``daily_wine``, filed on their days."""
-    return pd.DataFrame([generate(day, wines) | {"filed": pd.Timestamp(day)} for day in days])
+    """Return rows of ``daily_wine``."""
+    return pd.DataFrame([generate(day, wines) for day in days])
 
 
-def predictions(wines, predicted):
-    """Rows of ``wine_prediction`` for daily wines, as of a model that said ``predicted``."""
-    made = wines[["wine_id", "day", "filed", "type", "quality"]].copy()
-    return made.assign(
-        predicted=np.asarray(predicted, dtype=np.int64),
-        expected=np.asarray(predicted) + 0.125,
+def predictions(wines, predicted, version=1):
+    """Return rows of ``wine_prediction`` for daily wines and their predicted grades."""
+    predicted = np.asarray(predicted, dtype=np.int64)
+    return wines[["wine_id", "day", "type", "reference_grade"]].assign(
+        predicted_grade=predicted,
+        predicted_score=predicted + 0.125,
         probability=0.5,
-        model_version=1,
+        model_version=version,
     )
 
 
