@@ -1,4 +1,4 @@
-"""The connection: refusals are told in one line, trouble that passes is borne, for so long."""
+"""The connection: refusals are one line, transient trouble is retried for a limited time."""
 
 import json
 import os
@@ -15,18 +15,19 @@ from hopsworks.client.exceptions import RestAPIError
 
 from tests.processes import refused
 from tests.servers import Wire, port_of
-from wine import connection, features
-from wine.connection import OVERTAKEN, call, connect, is_passing, patience
+from wine import features, retry
+from wine.connection import connect
 from wine.errors import BadInput, WineError
 from wine.groups import WINE
+from wine.retry import OVERTAKEN, call, is_transient, patience
 
 NO_WINES = "error: no feature group wine in Hopsworks (127.0.0.1, project wine): run initialize.ipynb first"
 
 
 @pytest.fixture(autouse=True)
-def unborne(monkeypatch):
+def no_retries_yet(monkeypatch):
     """Each test has all of its patience: a program's is one for all that it does."""
-    monkeypatch.setattr(connection, "_borne", 0.0)
+    monkeypatch.setattr(retry, "_retry_seconds_used", 0.0)
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_a_host_that_is_away_ends_with_1_and_one_line_within_the_patience(daily,
     started = time.monotonic()
     done = daily(HOPSWORKS_PORT=str(wire.port), WINE_PATIENCE="2")
     assert time.monotonic() - started < 20
-    assert "did not pass within 2 s" in refused(done)
+    assert "gave up after 2 s" in refused(done)
     assert "try again later" in done.stderr
 
 
@@ -69,7 +70,7 @@ def test_a_host_that_never_answers_ends_with_1_and_one_line_within_the_patience(
     assert "did not answer within 12 s" in refused(done)
 
 
-def test_an_outage_that_passes_is_borne(empty_pipeline, empty_server, wire):
+def test_a_short_outage_is_retried(empty_pipeline, empty_server, wire):
     away = empty_server.env | {"HOPSWORKS_PORT": str(wire.port), "PYTHONUNBUFFERED": "1"}
     process = empty_pipeline.start("daily.py", variables=away)
     said = process.stdout.readline()
@@ -80,7 +81,7 @@ def test_an_outage_that_passes_is_borne(empty_pipeline, empty_server, wire):
     assert stderr == f"{NO_WINES}\n"
 
 
-def test_a_wire_cut_in_the_middle_is_borne_while_the_patience_lasts(
+def test_a_wire_cut_in_the_middle_is_retried_while_the_patience_lasts(
     empty_server, wire, monkeypatch
 ):
     import hopsworks
@@ -95,7 +96,7 @@ def test_a_wire_cut_in_the_middle_is_borne_while_the_patience_lasts(
         timer.join()
         wire.cut()
         monkeypatch.setenv("WINE_PATIENCE", "0")
-        with pytest.raises(WineError, match="did not pass within 0 s"):
+        with pytest.raises(WineError, match="gave up after 0 s"):
             features.find(store, WINE)
         wire.mend()
         hopsworks.logout()
@@ -130,10 +131,10 @@ def rest_error(status, **content):
     ],
 )
 def test_what_can_pass_by_waiting(error, passes):
-    assert is_passing(error) is passes
+    assert is_transient(error) is passes
     wrapped = RuntimeError("wrapped by the client")
     wrapped.__cause__ = error
-    assert is_passing(wrapped) is passes
+    assert is_transient(wrapped) is passes
 
 
 def failing(times, error):
@@ -173,14 +174,14 @@ def test_trouble_that_does_not_pass_is_an_error_of_one_line(monkeypatch):
 def test_the_patience_is_one_for_all_calls(monkeypatch):
     trouble = requests.ConnectionError("away")
     assert call(failing(2, trouble)) == 3
-    assert connection._borne >= 0.5, "the shortest pause"
+    assert retry._retry_seconds_used >= 0.5, "the shortest pause"
     monkeypatch.setenv("WINE_PATIENCE", "2")  # enough for the longest first pause, 1.5 s
-    monkeypatch.setattr(connection, "_borne", 1.6)
+    monkeypatch.setattr(retry, "_retry_seconds_used", 1.6)
     function = failing(1, trouble)
     with pytest.raises(WineError, match="within 2 s"):
         call(function)
-    monkeypatch.setattr(connection, "_borne", 0.0)
-    assert call(function) == 2, "and what was not borne before is"
+    monkeypatch.setattr(retry, "_retry_seconds_used", 0.0)
+    assert call(function) == 2, "earlier calls used nothing"
 
 
 def test_what_a_call_prints_is_kept_off_the_screen_and_what_it_returns_is_not(capsys):

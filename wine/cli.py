@@ -1,4 +1,4 @@
-"""How the scripts start and how they fail: one clear line, and an exit code that says which."""
+"""How the scripts start and how they fail: with one clear line and an exit code."""
 
 import io
 import sys
@@ -6,15 +6,15 @@ import sys
 import click
 
 from wine import summary
-from wine.connection import refusal
 from wine.errors import WineError
+from wine.retry import refusal
 
 
 def run(command):
     """Run a click command as a program.
 
-    Exit codes: 0 done, 1 something is missing or away (one line says what to do), 2 a value
-    given is wrong, 130 stopped with Ctrl-C. A traceback is a bug of ours.
+    Exit codes: 0 done, 1 something is missing or unavailable (one line says what to do), 2 wrong
+    input, 130 stopped with Ctrl-C. A traceback is a bug of ours.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

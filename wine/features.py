@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from wine.connection import call, place, streams
+from wine.connection import place, streams
 from wine.errors import WineError
 from wine.groups import WINE
+from wine.retry import call
 
 VERSION = 1
 NO_ROWS_YET = re.compile(  # how the client reports a feature group without a table

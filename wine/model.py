@@ -97,7 +97,7 @@ def predict(model, spec, wines):
 def save(folder, model, spec, wines, out_of_fold):
     """Write a model folder; return its Spec, which gains the digests of the other files.
 
-    ``out_of_fold`` has ``wine_id`` and, for each repeat, columns of predicted scores and grades.
+    ``out_of_fold`` has ``wine_id`` and one column of predicted scores for each repeat.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,8 @@ from typing import Any
 
 from wine import model
 from wine.columns import FEATURES
-from wine.connection import call, place
+from wine.connection import place
+from wine.retry import call
 from wine.spec import Spec
 
 

@@ -24,7 +24,7 @@ from sklearn.metrics import log_loss
 from wine import evaluation, features, model, plots, registry
 from wine.candidates import Candidate, from_result, without_sampler
 from wine.cli import run as run_command
-from wine.columns import FEATURES, GRADES, NAMES
+from wine.columns import FEATURES, GRADES, NAMES, TYPES
 from wine.connection import connect, place
 from wine.decoding import Odds, decode, learn_cuts, learn_odds, learn_set_level, probabilities
 from wine.errors import WineError
@@ -269,7 +269,7 @@ def build_spec(data, cv, fitted, metrics):
         wines=len(data.wines),
         features=FEATURES,
         columns=describe(data.wines),
-        types=tuple(sorted(data.wines["type"].unique())),
+        types=TYPES,
         grades=GRADES,
         cuts=cv.cuts,
         odds=cv.odds._asdict(),
