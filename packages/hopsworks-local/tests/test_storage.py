@@ -181,6 +181,11 @@ def test_what_is_no_suite_or_function(make_group: Any, rest: Any) -> None:
         group._expectation_suite_engine._delete(1)
 
 
+def test_logging_that_is_asked_for_does_not_stop_a_program(make_group: Any, make_view: Any) -> None:
+    view = make_view(make_group(FRAME).select_all(), logging_enabled=True)
+    assert len(view.get_batch_data()) == 3
+
+
 # -- training data in files ------------------------------------------------------------------------
 
 

@@ -43,8 +43,6 @@ def create(request: Request) -> Reply:
     app, doc = request.app, request.json()
     name = check_name(take(doc, "name", str))
     version = check_version(take(doc, "version", int, None), 270058)
-    if take(doc, "loggingEnabled", bool, False) or doc.get("extraLogColumns"):
-        raise unsupported("create_feature_view(logging_enabled=True)")
     if doc.get("maxFeatureAgeSecs"):
         raise unsupported("create_feature_view(max_feature_age=...)")
     if take(doc, "query", dict, None) is None:
@@ -65,6 +63,10 @@ def create(request: Request) -> Reply:
             raise ApiError(
                 270179, f"The feature view {name!r} version {version} already exists."
             ) from None
+    if take(doc, "loggingEnabled", bool, False) or doc.get("extraLogColumns"):
+        app.warn(
+            f"Feature view {name} version {view.version}: logging_enabled has no effect locally."
+        )
     return Reply(201, view_dto(request, view))
 
 
