@@ -205,8 +205,8 @@ def test_clean_keeps_the_data_and_reset_removes_them(small, name):
 def test_make_alone_lists_the_commands():
     done = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True)
     listed = [line.split()[0] for line in done.stdout.splitlines()]
-    assert listed[:5] == ["help", "pipeline", "apps", "test", "bench"]
-    assert {"lock", "clean", "reset"} < set(listed)
+    assert listed[:6] == ["help", "pipeline", "apps", "check", "test", "test-all"]
+    assert {"bench", "lock", "clean", "reset"} < set(listed)
 
 
 def test_without_a_key_and_without_the_local_hopsworks_one_line_says_what_to_do(monkeypatch):
