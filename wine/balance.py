@@ -1,5 +1,7 @@
 """Balance of grades with SMOTE: synthetic wines between real ones for the rare grades."""
 
+from typing import Any, Self
+
 import numpy as np
 import pandas as pd
 from imblearn.over_sampling import SMOTENC
@@ -16,14 +18,16 @@ class TreeNeighbors(NearestNeighbors):
     """Neighbours by a tree. SMOTENC gives sparse rows, for which scikit-learn would compare every
     pair: the same neighbours, but many minutes instead of seconds for half a million wines."""
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         return super().fit(X.toarray(), y)
 
-    def kneighbors(self, X=None, n_neighbors=None, return_distance=True):
+    def kneighbors(
+        self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True
+    ) -> Any:
         return super().kneighbors(X.toarray(), n_neighbors, return_distance)
 
 
-def smote():
+def smote() -> SMOTENC:
     """Return the sampler for inputs of shape (n, 12): eleven scaled measurements, then the type.
 
     SMOTENC (Chawla et al. 2002) keeps the type a category: a synthetic wine is red or white.
@@ -37,7 +41,7 @@ def smote():
     )
 
 
-def wines_per_grade(grades):
+def wines_per_grade(grades: np.ndarray) -> dict[int, int]:
     """Return how many wines each grade has after balancing: as many as the commonest.
 
     A grade with too few wines to draw between (one or two) is left as it is.
@@ -47,7 +51,7 @@ def wines_per_grade(grades):
             if count > NEIGHBOURS}  # fmt: skip
 
 
-def balance(wines):
+def balance(wines: pd.DataFrame) -> pd.DataFrame:
     """Return the wines and synthetic ones, so that every grade has as many as the commonest.
 
     Give it training wines only: a synthetic wine is a near-duplicate of real ones.

@@ -6,11 +6,12 @@ wines alone.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from imblearn.pipeline import Pipeline as BalancedPipeline
-from sklearn.base import BaseEstimator, is_regressor
+from sklearn.base import BaseEstimator, TransformerMixin, is_regressor
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import (
@@ -35,6 +36,8 @@ from wine.estimators import Chemistry, Exponential, OrdinalClassifier, QuickExtr
 SEED = 2009
 MAX_FOR_KERNELS = 10_000  # wines: a kernel's memory and time grow with the square and more
 
+Maker = Callable[[], BaseEstimator]
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -47,7 +50,7 @@ class Candidate:
     """
 
     name: str
-    make: Callable[[], BaseEstimator]
+    make: Maker
     complexity: int
     quick: bool = False
     balanced: bool = False
@@ -56,7 +59,7 @@ class Candidate:
     max_wines: float = math.inf
 
 
-def kernel_ridge(first=StandardScaler):
+def kernel_ridge(first: type[TransformerMixin] = StandardScaler) -> BaseEstimator:
     """Return ridge regression in the space of an exponential kernel: a Gaussian process' mean.
 
     With the kernel exp(-distance / 10) a wine is judged by wines like it, the nearest most, and
@@ -69,19 +72,19 @@ def kernel_ridge(first=StandardScaler):
     )
 
 
-def chemical_kernel_ridge():
+def chemical_kernel_ridge() -> BaseEstimator:
     return kernel_ridge(Chemistry)
 
 
-def extra_trees():
+def extra_trees() -> BaseEstimator:
     return QuickExtraTrees(100, max_features=0.5, min_samples_leaf=2, random_state=SEED)
 
 
-def random_forest():
+def random_forest() -> BaseEstimator:
     return RandomForestRegressor(100, max_features=0.33, min_samples_leaf=2, random_state=SEED)
 
 
-def xgboost():
+def xgboost() -> BaseEstimator:
     return XGBRegressor(
         n_estimators=400,
         learning_rate=0.03,
@@ -95,7 +98,7 @@ def xgboost():
     )
 
 
-def hist_gradient_boosting():
+def hist_gradient_boosting() -> BaseEstimator:
     return HistGradientBoostingRegressor(
         max_iter=250,
         learning_rate=0.05,
@@ -106,12 +109,12 @@ def hist_gradient_boosting():
     )
 
 
-def _model(name, make, complexity, **kinds):
+def _model(name: str, make: Maker, complexity: int, **kinds: Any) -> Candidate:
     kinds = {"averageable": is_regressor(make())} | kinds
     return Candidate(name, make, complexity, **kinds)
 
 
-def _balanced(name, make, complexity):
+def _balanced(name: str, make: Maker, complexity: int) -> Candidate:
     """Return the same with SMOTE before it: inside a fold, on training wines only."""
     return Candidate(
         f"{name} + SMOTE",
@@ -123,7 +126,7 @@ def _balanced(name, make, complexity):
     )
 
 
-def average(*members):
+def average(*members: str) -> Candidate:
     """Return a candidate that predicts the mean of other candidates' scores."""
     parts = [BY_NAME[name] for name in members]
     return Candidate(
@@ -135,7 +138,7 @@ def average(*members):
     )
 
 
-def without_sampler(fitted):
+def without_sampler(fitted: BaseEstimator) -> BaseEstimator:
     """Return a fitted model without the SMOTE step that only its training needed."""
     if not isinstance(fitted, BalancedPipeline):
         return fitted
@@ -206,7 +209,7 @@ CANDIDATES = (
 BY_NAME = {candidate.name: candidate for candidate in CANDIDATES}
 
 
-def from_result(result):
+def from_result(result: Mapping[str, Any]) -> Candidate:
     """Return the candidate of a leaderboard row: by name, or the average of its ``members``.
 
     Raises BadInput when the row names a candidate that is not in the table.

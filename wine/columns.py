@@ -6,6 +6,8 @@ notebooks' axes and the ``spec.json`` the apps are drawn from. To add a measurem
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 
 @dataclass(frozen=True)
 class Column:
@@ -79,7 +81,7 @@ FEATURES = (*NAMES, "type")  # what a model is given, in this order
 GRADES = tuple(range(3, 10))  # the scale goes from 0 to 10; tasters gave 3 to 9
 
 
-def to_precision(wines):
+def to_precision(wines: pd.DataFrame) -> pd.DataFrame:
     """A copy of the frame with every measurement at the raw files' decimals.
 
     Free sulphur dioxide is held at or below the total, which rounding could otherwise break.

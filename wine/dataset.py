@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ SHA256 = {
 NEAR = 0.25  # standardised distance under which two wines of a colour count as near-duplicates
 
 
-def read(folder=FOLDER):
+def read(folder: str | Path = FOLDER) -> pd.DataFrame:
     """UCI's two raw files as one frame of 6,497 wines, exactly as published.
 
     Columns: ``wine_id`` ("red-0001": colour and raw row), the eleven measurements, ``type``,
@@ -65,7 +66,7 @@ SCHEMA = pa.DataFrameSchema(
 )
 
 
-def validate(wines):
+def validate(wines: pd.DataFrame) -> pd.DataFrame:
     """The wines, if every column is there, of its type, in its range and never missing.
 
     Raises BadInput with one line that names the first columns, values and rows at fault.
@@ -82,14 +83,14 @@ def validate(wines):
         raise BadInput("; ".join(lines) + more) from error
 
 
-def _fault(case):
+def _fault(case: Any) -> str:
     """One failed check in words: which column, what was asked of it, where and what it was."""
     column = case.column if case.schema_context == "Column" else "wines"
     row = "" if pd.isna(case.index) else f"row {case.index}: "
     return f"{column}: {case.check} ({row}{case.failure_case})"
 
 
-def clean(wines):
+def clean(wines: pd.DataFrame) -> pd.DataFrame:
     """The wines without exact copies; of each set of copies the first stays.
 
     1,177 of UCI's rows repeat another of the same colour in all eleven measurements, and every
@@ -99,7 +100,7 @@ def clean(wines):
     return wines.drop_duplicates([*NAMES, "type", "quality"]).reset_index(drop=True)
 
 
-def near_duplicate_groups(wines, near=NEAR):
+def near_duplicate_groups(wines: pd.DataFrame, near: float = NEAR) -> np.ndarray:
     """Group number of every wine, int array of shape (n,), numbered by first appearance.
 
     Wines of the same type nearer than ``near`` in the eleven standardised measurements
@@ -113,7 +114,7 @@ def near_duplicate_groups(wines, near=NEAR):
     return pd.factorize(labels)[0]
 
 
-def nearest_neighbours(wines):
+def nearest_neighbours(wines: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Distance of each wine to the nearest other of its type, and whether their grades agree.
 
     Two arrays of shape (n,): standardised Euclidean distance, and booleans.
@@ -123,7 +124,7 @@ def nearest_neighbours(wines):
     return distances[:, 0], grades == grades[neighbours[:, 0]]
 
 
-def _points(wines):
+def _points(wines: pd.DataFrame) -> np.ndarray:
     """The standardised measurements, with the colours out of each other's reach."""
     points = StandardScaler().fit_transform(wines[list(NAMES)])
     colour = 10.0 * wines["type"].map(TYPES.index)  # ten standard deviations apart

@@ -6,9 +6,11 @@ predictions do better. A proportional-odds model over the score gives the probab
 probabilities give prediction sets. All of it is a handful of numbers in ``spec.json``.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -30,7 +32,7 @@ STRETCHES, CENTRES = (
 )
 
 
-def decode(scores, cuts=PLAIN_CUTS):
+def decode(scores: ArrayLike, cuts: Sequence[float] = PLAIN_CUTS) -> np.ndarray:
     """Return grades, an int array of the shape of ``scores``, by six ascending cut points.
 
     Raises ValueError when a predicted score is missing: it would otherwise sort above all cuts.
@@ -40,7 +42,9 @@ def decode(scores, cuts=PLAIN_CUTS):
     return np.searchsorted(cuts, scores, side="right") + GRADES[0]
 
 
-def learn_cuts(truth, scores, *, accuracy_loss=0.01):
+def learn_cuts(
+    truth: ArrayLike, scores: ArrayLike, *, accuracy_loss: float = 0.01
+) -> tuple[float, ...]:
     """Return six cut points that maximise QWK while accuracy loses at most ``accuracy_loss``.
 
     The cuts are those of rounding after a stretch: predicted scores are pulled apart around a
@@ -68,7 +72,7 @@ def learn_cuts(truth, scores, *, accuracy_loss=0.01):
     return tuple(float(cut) for cut in tried[best].round(4))
 
 
-def learn_odds(truth, scores):
+def learn_odds(truth: ArrayLike, scores: ArrayLike) -> Odds:
     """Return the Odds of the grades given the predicted scores (McCullagh 1980).
 
     Fitted by maximum likelihood with a weak ridge penalty.
@@ -80,10 +84,10 @@ def learn_odds(truth, scores):
     slope = 2.0
     start = np.log(share / (1 - share)) + slope * scores.mean()
 
-    def unpack(theta):
+    def unpack(theta: np.ndarray) -> tuple[float, np.ndarray]:
         return np.exp(theta[0]), theta[1] + np.concatenate([[0], np.exp(theta[2:]).cumsum()])
 
-    def loss(theta):
+    def loss(theta: np.ndarray) -> float:
         slope, thresholds = unpack(theta)
         p = _grade_probabilities(scores, slope, thresholds)
         return -np.log(p[np.arange(len(truth)), truth] + 1e-12).mean() + 1e-6 * (theta**2).sum()
@@ -93,7 +97,7 @@ def learn_odds(truth, scores):
     return Odds(float(slope), tuple(float(value) for value in thresholds))
 
 
-def probabilities(scores, odds):
+def probabilities(scores: ArrayLike, odds: Any) -> np.ndarray:
     """Return the probability of every grade 3-9, shape (n, 7), rows summing to 1.
 
     ``odds`` has the attributes of Odds.
@@ -102,12 +106,12 @@ def probabilities(scores, odds):
     return _grade_probabilities(scores, odds.slope, np.asarray(odds.thresholds))
 
 
-def probability_of(grades, chances):
+def probability_of(grades: ArrayLike, chances: np.ndarray) -> np.ndarray:
     """Return each wine's probability of its grade, (n,), given ``grades`` (n,), ``chances`` (n, 7)."""
     return chances[np.arange(len(chances)), np.asarray(grades) - GRADES[0]]
 
 
-def prediction_sets(chances, level):
+def prediction_sets(chances: np.ndarray, level: float) -> np.ndarray:
     """Return the grades in each wine's prediction set, booleans (n, 7), given ``chances`` (n, 7).
 
     The most probable grades, down to the one with which their probability reaches ``level``.
@@ -119,7 +123,7 @@ def prediction_sets(chances, level):
     return inside
 
 
-def learn_set_level(truth, chances, coverage=0.8):
+def learn_set_level(truth: ArrayLike, chances: np.ndarray, coverage: float = 0.8) -> float:
     """Return the level at which ``coverage`` of the prediction sets hold the true grade.
 
     The promise is about all wines together: sets of one grade hold it less often, sets of two
@@ -132,7 +136,7 @@ def learn_set_level(truth, chances, coverage=0.8):
     return float(np.quantile(above, coverage, method="higher")) + 1e-9
 
 
-def _grade_probabilities(scores, slope, thresholds):
+def _grade_probabilities(scores: np.ndarray, slope: float, thresholds: np.ndarray) -> np.ndarray:
     at_most = expit(thresholds - slope * scores[:, None])
     edges = np.concatenate([np.zeros((len(scores), 1)), at_most, np.ones((len(scores), 1))], axis=1)
     return np.diff(edges, axis=1)

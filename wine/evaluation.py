@@ -2,10 +2,13 @@
 
 import io
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 
 from wine.columns import GRADES
 from wine.decoding import (
@@ -28,7 +31,9 @@ PROTOCOL = (
 SINGLE_WINES = 30  # how many are predicted one by one to time one
 
 
-def fit_and_predict(estimator, wines, held_out):
+def fit_and_predict(
+    estimator: BaseEstimator, wines: pd.DataFrame, held_out: np.ndarray
+) -> dict[str, Any]:
     """Fit on the wines not held out and predict the others.
 
     ``held_out`` is a boolean array (n,). Return a dict: predicted ``scores`` of the held-out
@@ -49,13 +54,20 @@ def fit_and_predict(estimator, wines, held_out):
     }
 
 
-def _seconds(model, row):
+def _seconds(model: BaseEstimator, row: np.ndarray) -> float:
     started = time.perf_counter()
     predict_scores(model, row[None, :])
     return time.perf_counter() - started
 
 
-def out_of_fold(make, wines, fold_numbers, *, jobs=2, daily=None):
+def out_of_fold(
+    make: Callable[[], BaseEstimator],
+    wines: pd.DataFrame,
+    fold_numbers: np.ndarray,
+    *,
+    jobs: int = 2,
+    daily: pd.DataFrame | None = None,
+) -> np.ndarray:
     """Return out-of-fold scores, shape (repeats, n), of models fresh from ``make()``.
 
     ``daily`` adds generated wines, with ``quality``, to the training folds (never to what is
@@ -64,7 +76,7 @@ def out_of_fold(make, wines, fold_numbers, *, jobs=2, daily=None):
     """
     places = [(r, f) for r in range(len(fold_numbers)) for f in range(FOLDS)]
 
-    def task(repeat, fold):
+    def task(repeat: int, fold: int) -> Any:
         held_out = fold_numbers[repeat] == fold
         if daily is None:
             return joblib.delayed(fit_and_predict)(make(), wines, held_out)
@@ -83,7 +95,9 @@ def out_of_fold(make, wines, fold_numbers, *, jobs=2, daily=None):
     return scores
 
 
-def out_of_fold_grades(truth, scores, fold_numbers, *, accuracy_loss=0.01):
+def out_of_fold_grades(
+    truth: np.ndarray, scores: np.ndarray, fold_numbers: np.ndarray, *, accuracy_loss: float = 0.01
+) -> np.ndarray:
     """Return grades, ints (repeats, n), of out-of-fold scores (repeats, n).
 
     Each fold is decoded by cut points learned from the other folds' out-of-fold predictions.
@@ -95,7 +109,9 @@ def out_of_fold_grades(truth, scores, fold_numbers, *, accuracy_loss=0.01):
     return grades
 
 
-def out_of_fold_probabilities(truth, scores, fold_numbers):
+def out_of_fold_probabilities(
+    truth: np.ndarray, scores: np.ndarray, fold_numbers: np.ndarray
+) -> np.ndarray:
     """Return probabilities, shape (repeats, n, 7): each fold by odds from the other folds."""
     chances = np.empty((*scores.shape, len(GRADES)))
     for repeat, held_out in _parts(fold_numbers):
@@ -104,7 +120,9 @@ def out_of_fold_probabilities(truth, scores, fold_numbers):
     return chances
 
 
-def out_of_fold_sets(truth, chances, fold_numbers, coverage=0.8):
+def out_of_fold_sets(
+    truth: np.ndarray, chances: np.ndarray, fold_numbers: np.ndarray, coverage: float = 0.8
+) -> np.ndarray:
     """Return the grades in each wine's prediction set, booleans (repeats, n, 7).
 
     ``chances`` are probabilities of that shape; each fold gets a level from the other folds.
@@ -116,13 +134,17 @@ def out_of_fold_sets(truth, chances, fold_numbers, coverage=0.8):
     return inside
 
 
-def score_out_of_fold(truth, scores, fold_numbers, **options):
+def score_out_of_fold(
+    truth: np.ndarray, scores: np.ndarray, fold_numbers: np.ndarray, **options: float
+) -> dict[str, float]:
     """Return all metrics of out-of-fold scores (repeats, n), decoded as ``out_of_fold_grades``."""
     grades = out_of_fold_grades(truth, scores, fold_numbers, **options)
     return score(np.tile(truth, len(scores)), grades.ravel(), scores.ravel())
 
 
-def evaluate(truth, scores, fold_numbers, *, repeats=200):
+def evaluate(
+    truth: np.ndarray, scores: np.ndarray, fold_numbers: np.ndarray, *, repeats: int = 200
+) -> tuple[dict[str, float], pd.DataFrame]:
     """Return all metrics of P1, and the bootstrap behind their standard errors.
 
     Returns ``(metrics, draws)``: a dict of floats, and a frame with one row a bootstrap repeat.
@@ -135,7 +157,9 @@ def evaluate(truth, scores, fold_numbers, *, repeats=200):
     return metrics, bootstrap(truth, grades, scores, repeats=repeats)
 
 
-def compare(truth, new, old, *, repeats=2000, seed=0):
+def compare(
+    truth: np.ndarray, new: np.ndarray, old: np.ndarray, *, repeats: int = 2000, seed: int = 0
+) -> dict[str, Any]:
     """Compare two models on the same unseen wines: a paired bootstrap of their RMSE.
 
     ``new`` and ``old`` are scores of shape (k, n). Returns ``difference`` (new minus old), its
@@ -154,7 +178,7 @@ def compare(truth, new, old, *, repeats=2000, seed=0):
     }
 
 
-def _parts(fold_numbers):
+def _parts(fold_numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     for repeat in range(len(fold_numbers)):
         for fold in range(FOLDS):
             yield repeat, fold_numbers[repeat] == fold

@@ -6,6 +6,9 @@ training wines only, so that generated wines can be trained on without a near-du
 wine among them.
 """
 
+import datetime
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -17,7 +20,7 @@ SKEW = 0.1  # standard deviations around the nearest real wine
 MAX_TRIES = 1000  # real wines take one or two; wines that are all alike would take forever
 
 
-def generate(day, wines):
+def generate(day: datetime.date, wines: pd.DataFrame) -> dict[str, Any]:
     """Return the wine of ``day`` (a date) as a dict: one row of the feature group ``daily_wine``.
 
     ``wines`` are the real wines to start from, a frame as of ``dataset.read`` with ``wine_id``,

@@ -8,6 +8,7 @@ right for 44 % of the wines and within one grade for 93 %, yet has a QWK of 0.
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from wine.columns import GRADES
 
@@ -23,7 +24,7 @@ HIGHER_IS_BETTER = {
 }
 
 
-def confusion(truth, predicted):
+def confusion(truth: ArrayLike, predicted: ArrayLike) -> np.ndarray:
     """Return counts, shape (7, 7): rows are true grades 3-9, columns predicted grades 3-9.
 
     Raises ValueError when a grade lies outside 3-9.
@@ -36,7 +37,7 @@ def confusion(truth, predicted):
     return counts
 
 
-def qwk_of(counts):
+def qwk_of(counts: np.ndarray) -> np.ndarray:
     """Return the quadratic weighted kappa (Cohen 1968) of confusion counts, shape (..., 7, 7).
 
     0 where chance alone already agrees perfectly (one grade on both sides).
@@ -50,7 +51,13 @@ def qwk_of(counts):
     return np.where(chance > 0, 1 - observed / np.where(chance > 0, chance, 1), 0.0)
 
 
-def score(truth, grades, scores=None, *, present=None):
+def score(
+    truth: ArrayLike,
+    grades: ArrayLike,
+    scores: ArrayLike | None = None,
+    *,
+    present: np.ndarray | None = None,
+) -> dict[str, float]:
     """Return all metrics of P1 as a dict of floats.
 
     ``truth`` and ``grades`` are integer grades, ``scores`` the predicted scores behind
@@ -78,7 +85,7 @@ def score(truth, grades, scores=None, *, present=None):
     }
 
 
-def score_counts(counts):
+def score_counts(counts: np.ndarray) -> dict[str, float]:
     """Return qwk, accuracy and within_one, the metrics that need only counts (7, 7).
 
     Raises ValueError when nothing was counted.
@@ -95,7 +102,9 @@ def score_counts(counts):
     }
 
 
-def bootstrap(truth, grades, scores, *, repeats=500, seed=0):
+def bootstrap(
+    truth: ArrayLike, grades: ArrayLike, scores: ArrayLike, *, repeats: int = 500, seed: int = 0
+) -> pd.DataFrame:
     """Return metrics of resampled wines: a frame with one row a repeat and one column a metric.
 
     ``grades`` and ``scores`` may have shape (n,) or (k, n) for k repeats of cross-validation
@@ -121,7 +130,9 @@ def bootstrap(truth, grades, scores, *, repeats=500, seed=0):
     return pd.DataFrame(rows)
 
 
-def bootstrap_qwk(truth, grades, *, repeats=500, seed=0):
+def bootstrap_qwk(
+    truth: np.ndarray, grades: np.ndarray, *, repeats: int = 500, seed: int = 0
+) -> tuple[float, np.ndarray]:
     """Return the QWK of grades (k, n), and that of resampled wines, shape (repeats,).
 
     The draws are those of ``bootstrap`` with the same seed.
@@ -134,7 +145,7 @@ def bootstrap_qwk(truth, grades, *, repeats=500, seed=0):
     return float(qwk_of(counts.sum(0))), np.array(draws, dtype=float)
 
 
-def as_grades(values):
+def as_grades(values: ArrayLike) -> np.ndarray:
     """Return grades as an int array; ValueError when one is not a whole number in 3-9."""
     values = np.asarray(values)
     if values.size and not np.issubdtype(values.dtype, np.number):

@@ -2,10 +2,15 @@
 
 import base64
 import io
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from wine.columns import GRADES
@@ -16,7 +21,7 @@ INK, GREY = "#3b3b3b", "#757575"
 SHADES = LinearSegmentedColormap.from_list("wine", ["#ffffff", COLOURS["red"]])
 
 
-def show(figure, alt):
+def show(figure: Figure, alt: str) -> None:
     """Display a figure in a notebook, with a text for readers who cannot see it."""
     import matplotlib.pyplot as plt
     from IPython.display import display
@@ -28,7 +33,7 @@ def show(figure, alt):
     display(data, metadata={"image/png": {"alt": alt}}, raw=True)
 
 
-def _figure(width, height, title):
+def _figure(width: float, height: float, title: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, loc="left", color=INK)
@@ -36,7 +41,9 @@ def _figure(width, height, title):
     return figure, axes
 
 
-def confusion_matrix(counts, title="Confusion matrix", *, rows="true grade"):
+def confusion_matrix(
+    counts: ArrayLike, title: str = "Confusion matrix", *, rows: str = "true grade"
+) -> Figure:
     """Draw counts (7, 7) as a matrix with grades 3-9, shaded by the share of each row.
 
     ``rows`` names the rows: a daily wine has a reference grade, not a true one.
@@ -58,7 +65,7 @@ def confusion_matrix(counts, title="Confusion matrix", *, rows="true grade"):
     return figure
 
 
-def recent_wines(predictions):
+def recent_wines(predictions: pd.DataFrame) -> Figure:
     """Draw the latest daily wines: reference grade, predicted score and grade by day.
 
     ``predictions`` are rows of ``wine_prediction``; at most 30 are drawn.
@@ -84,7 +91,7 @@ def recent_wines(predictions):
     return figure
 
 
-def leaderboard(rows, chosen):
+def leaderboard(rows: list[dict[str, Any]], chosen: str | None) -> Figure:
     """Draw RMSE with two standard errors, lowest on top; the chosen model in colour.
 
     A model that always predicts one grade has a QWK of 0 and is left out: it would squeeze the
@@ -104,7 +111,7 @@ def leaderboard(rows, chosen):
     return figure
 
 
-def scores_by_grade(truth, scores, cuts):
+def scores_by_grade(truth: np.ndarray, scores: np.ndarray, cuts: Sequence[float]) -> Figure:
     """Draw the predicted scores (n,) of the wines of each true grade, and the cut points."""
     figure, axes = _figure(8, 4, "Predicted score by true grade, and the cut points\n")
     axes.boxplot(
@@ -122,7 +129,7 @@ def scores_by_grade(truth, scores, cuts):
     return figure
 
 
-def calibration(truth, probabilities, bins=10):
+def calibration(truth: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> Figure:
     """Draw stated against observed frequency of "this grade", all grades pooled.
 
     ``truth`` (n,) grades, ``probabilities`` (n, 7).
@@ -145,7 +152,12 @@ def calibration(truth, probabilities, bins=10):
     return figure
 
 
-def importance(names, drops, errors, title="Which measurements the model uses"):
+def importance(
+    names: Sequence[str],
+    drops: ArrayLike,
+    errors: ArrayLike,
+    title: str = "Which measurements the model uses",
+) -> Figure:
     """Draw permutation importances as horizontal bars, greatest on top."""
     order = np.argsort(drops)
     figure, axes = _figure(7, 4.4, title)
@@ -155,6 +167,6 @@ def importance(names, drops, errors, title="Which measurements the model uses"):
     return figure
 
 
-def confusion_of(truth, predicted, title="Confusion matrix"):
+def confusion_of(truth: ArrayLike, predicted: ArrayLike, title: str = "Confusion matrix") -> Figure:
     """Draw the confusion matrix of grades (n,) against grades (n,)."""
     return confusion_matrix(confusion(truth, predicted), title)

@@ -21,18 +21,18 @@ class Prepared:
     balanced: pd.DataFrame
 
 
-def with_groups_and_split(wines):
+def with_groups_and_split(wines: pd.DataFrame) -> pd.DataFrame:
     """Return distinct wines with ``group_id`` and ``split`` ("train" or "test")."""
     wines = wines.assign(group_id=dataset.near_duplicate_groups(wines))
     return wines.assign(split=np.where(test_set(wines), "test", "train"))
 
 
-def training_part(wines):
+def training_part(wines: pd.DataFrame) -> pd.DataFrame:
     """Return the wines whose ``split`` is "train", numbered from 0."""
     return wines[wines["split"] == "train"].reset_index(drop=True)
 
 
-def distinct_wines(raw):
+def distinct_wines(raw: pd.DataFrame) -> pd.DataFrame:
     """Validate raw rows; return the distinct wines with ``group_id`` and ``split``.
 
     Raises BadInput as ``dataset.validate`` does.
@@ -40,7 +40,7 @@ def distinct_wines(raw):
     return with_groups_and_split(dataset.clean(dataset.validate(raw)))
 
 
-def prepare(raw):
+def prepare(raw: pd.DataFrame) -> Prepared:
     """Return the Prepared of raw rows: validated, distinct, grouped, split and balanced."""
     wines = distinct_wines(raw)
     return Prepared(wines, balance(training_part(wines)))

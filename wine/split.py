@@ -3,13 +3,14 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 FOLDS, REPEATS, SEED = 5, 2, 2009
 TEST_PARTS = 5  # one part in five is the test set
 
 
-def test_set(wines):
+def test_set(wines: pd.DataFrame) -> np.ndarray:
     """Return which wines selection never sees, booleans (n,): a fifth of them.
 
     Stratified by grade; a group (``group_id``) lies wholly inside or outside.
@@ -17,7 +18,7 @@ def test_set(wines):
     return group_folds(wines, TEST_PARTS, SEED) == 0
 
 
-def folds(wines, *, repeats=REPEATS):
+def folds(wines: pd.DataFrame, *, repeats: int = REPEATS) -> np.ndarray:
     """Return the fold of every wine in every repeat, ints 0-4 of shape (repeats, n).
 
     StratifiedGroupKFold by grade and ``group_id``; a new shuffle in every repeat.
@@ -25,7 +26,7 @@ def folds(wines, *, repeats=REPEATS):
     return np.stack([group_folds(wines, FOLDS, SEED + 1 + i) for i in range(repeats)])
 
 
-def contiguous_folds(wines):
+def contiguous_folds(wines: pd.DataFrame) -> np.ndarray:
     """Return folds of neighbouring rows of the raw files, ints 0-4 of shape (1, n).
 
     Each type's wines are cut into fifths in the order of ``wine_id``, which is that of the raw
@@ -40,7 +41,7 @@ def contiguous_folds(wines):
     return fifths[wines.index].to_numpy(dtype=np.int8)[None, :]
 
 
-def group_folds(wines, parts, seed):
+def group_folds(wines: pd.DataFrame, parts: int, seed: int) -> np.ndarray:
     """Return which of ``parts`` stratified group folds holds each wine, ints (n,) from 0."""
     splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
     numbers = np.empty(len(wines), dtype=np.int8)

@@ -4,12 +4,17 @@ Anywhere else the variable is not set, and nothing is written.
 """
 
 import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from wine.columns import GRADES, MEASUREMENTS
 from wine.errors import BadInput
 
 
-def check():
+def check() -> None:
     """Raise BadInput when there is a page but it cannot be written."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     try:
@@ -21,7 +26,7 @@ def check():
         ) from error
 
 
-def add(*paragraphs):
+def add(*paragraphs: str) -> None:
     """Append paragraphs of Markdown to the page of the run."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if path:
@@ -29,14 +34,14 @@ def add(*paragraphs):
             file.writelines(f"{paragraph}\n\n" for paragraph in paragraphs)
 
 
-def add_error(message):
+def add_error(message: str) -> None:
     """Add an error to the page of the run, and as an annotation at its top."""
     if os.environ.get("GITHUB_STEP_SUMMARY"):
         add(f"**Error:** {_one_line(message)}")
         print(f"::error::{_one_line(message).replace('%', '%25')}", flush=True)
 
 
-def wine_table(wine):
+def wine_table(wine: Any) -> str:
     """Return one daily wine as a table: a row for each measurement."""
     rows = [
         ["Type", wine.type],
@@ -48,7 +53,7 @@ def wine_table(wine):
     return table([f"Wine of {wine.wine_id}", ""], rows)
 
 
-def prediction_table(predictions):
+def prediction_table(predictions: pd.DataFrame) -> str:
     """Return predictions as a table, a row for each daily wine."""
     columns = {
         "wine_id": "Wine of",
@@ -61,23 +66,23 @@ def prediction_table(predictions):
     return table(columns.values(), predictions[list(columns)].round(2).values.tolist())
 
 
-def confusion_table(counts):
+def confusion_table(counts: np.ndarray) -> str:
     """Return confusion counts (7, 7) as a table: rows are reference, columns predicted grades."""
     rows = [[f"**{grade}**", *row] for grade, row in zip(GRADES, counts.tolist(), strict=True)]
     return table(["Reference / predicted", *GRADES], rows)
 
 
-def count(number, noun):
+def count(number: int, noun: str) -> str:
     """Return a number and its noun: "1 daily wine", "2,000 daily wines"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def table(headers, rows):
+def table(headers: Iterable[Any], rows: Iterable[Sequence[Any]]) -> str:
     """Return a Markdown table."""
     headers = list(headers)
     lines = [headers, ["---"] * len(headers), *rows]
     return "\n".join("| " + " | ".join(map(_one_line, line)) + " |" for line in lines)
 
 
-def _one_line(value):
+def _one_line(value: object) -> str:
     return " ".join(str(value).replace("|", "\\|").split())

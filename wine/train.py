@@ -196,7 +196,7 @@ def cross_validate(data):
         chances=chances,
         sets=sets,
         metrics=metrics,
-        errors=draws.std().to_dict(),
+        errors={str(name): float(error) for name, error in draws.std().items()},
         cuts=learn_cuts(repeated, scores.ravel()),
         odds=learn_odds(repeated, scores.ravel()),
         set_level=learn_set_level(repeated, stacked),
