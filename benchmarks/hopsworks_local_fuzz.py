@@ -89,7 +89,7 @@ class Fuzzer:
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """A valid request that must succeed."""
-        answer = self.session.request(method, f"{self.base}/{path}", json=body, timeout=30)
+        answer = self.session.request(method, f"{self.base}/{path}", json=body, timeout=300)
         assert answer.ok, (method, path, answer.text)
         return answer.json() if answer.content else None
 
@@ -316,7 +316,7 @@ class Fuzzer:
         url = f"{self.base}/{self.path(path)}"
         prepared = self.session.prepare_request(requests.Request(method, url, headers, data=data))
         prepared.url = url
-        answer = self.session.send(prepared, timeout=60, verify=False, allow_redirects=False)
+        answer = self.session.send(prepared, timeout=300, verify=False, allow_redirects=False)
         if answer.ok and b"hqsPayload" in answer.content:
             self.execute(answer.json(), data)
         return self.judge(answer.status_code, answer.content, f"{method} {url} {data[:300]!r}")
@@ -450,7 +450,7 @@ class Fuzzer:
             except (requests.exceptions.InvalidHeader, UnicodeError, ValueError):
                 self.answers["not sendable"] += 1
         self.call("GET", "project/getProjectInfo/local")  # and it is still there
-        page = self.session.post(f"{self.server.url}/login", data={"key": self.key}, timeout=30)
+        page = self.session.post(f"{self.server.url}/login", data={"key": self.key}, timeout=300)
         assert self.judge(page.status_code, page.content, "the page of all that was made") == "200"
 
 

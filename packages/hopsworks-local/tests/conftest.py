@@ -29,12 +29,6 @@ from hopsworks_local.web import application
 TAG_SCHEMAS = {"owner": {"type": "string"}, "limits": {"type": "object", "required": ["low"]}}
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """The markers of this package's tests."""
-    line = "campaign: takes minutes: kills, altered requests, a wheel in a fresh environment"
-    config.addinivalue_line("markers", line)
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Modules with LIVE run against the local server, or a cluster when that is asked for."""
     if "backend" in metafunc.fixturenames:

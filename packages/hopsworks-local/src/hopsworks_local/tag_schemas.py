@@ -4,6 +4,7 @@ makes. Without one a tag cannot be set."""
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from .protocol import ApiError, parse_json, take
@@ -12,6 +13,8 @@ from .state import Folder
 
 def check(folder: Folder, name: str, value: Any) -> None:
     """Check the value of a tag, or refuse it with the backend's codes."""
+    # For a format that is not checked here, jsonschema would compile a grammar for two seconds.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     from jsonschema import SchemaError, ValidationError, validators
     from referencing import Registry
     from referencing.exceptions import Unresolvable
