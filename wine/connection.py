@@ -112,7 +112,7 @@ def _settings():
     key, host = os.environ.get("HOPSWORKS_API_KEY"), os.environ.get("HOPSWORKS_HOST")
     settings = {
         # the client's own certificate folder is shared by all processes, and emptied by each
-        "cert_folder": os.environ.get("HOPSWORKS_CERT_FOLDER") or _own_folder(),
+        "cert_folder": os.environ.get("HOPSWORKS_CERT_FOLDER") or _own_folder().name,
         "engine": "python",  # everything here is pandas; an installed pyspark would be used
         # else the key would go to any host that answers; the variable of that name comes first
         "hostname_verification": True,
