@@ -10,8 +10,10 @@ from typing import Any
 import pandas as pd
 import pytest
 import requests
+from starlette.testclient import TestClient
 
 from hopsworks_local.pages import shown
+from hopsworks_local.web import application
 
 GROUP = {
     "name": "jobbed",
@@ -44,7 +46,7 @@ def test_every_page_asks_for_the_key_first(app: Any, web: Any) -> None:
         assert answer.status_code == 401
         assert "Set-Cookie" not in answer.headers
         assert 'type="password"' in answer.text, "one can try again"
-    web.cookies.set("session", "x" * 43)
+    web.cookies.set("session-None", "x" * 43)
     assert web.get("/").status_code == 401
 
 
@@ -55,6 +57,17 @@ def test_the_printed_link_opens_the_pages(app: Any, web: Any) -> None:
     assert (answer.status_code, answer.url.path) == (200, "/")
     api = "/hopsworks-api/api/project"
     assert web.get(api, headers={"Authorization": f"ApiKey {app.page_token}"}).status_code == 401
+
+
+def test_two_servers_on_one_machine_keep_their_cookies_apart(app: Any) -> None:
+    first, second = (
+        TestClient(application(app), f"https://127.0.0.1:{port}") for port in (8001, 8002)
+    )
+    first.get(f"/login?token={app.page_token}")
+    assert [*first.cookies] == ["session-8001"]
+    assert first.get("/").status_code == 200
+    second.cookies.update(first.cookies)
+    assert second.get("/").status_code == 401
 
 
 def test_a_cookie_opens_no_api(browser: Any) -> None:

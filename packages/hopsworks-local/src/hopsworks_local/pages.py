@@ -97,11 +97,16 @@ def error_page(e: ApiError) -> Response:
 # -- getting in ------------------------------------------------------------------------------------
 
 
-def _welcome(session: str) -> Response:
+def _cookie(http: HttpRequest) -> str:
+    """The name of the cookie: browsers share cookies between the ports of a machine."""
+    return f"session-{http.url.port}"
+
+
+def _welcome(http: HttpRequest, session: str) -> Response:
     response = RedirectResponse("/", 303)
     # Lax, not Strict: the client's printed addresses are opened from a notebook, another site. The
     # pages change nothing.
-    response.set_cookie("session", session, httponly=True, secure=True, samesite="lax")
+    response.set_cookie(_cookie(http), session, httponly=True, secure=True, samesite="lax")
     return response
 
 
@@ -109,7 +114,7 @@ def _keyed(app: App, view: Callable[..., Response]) -> Callable[[HttpRequest], A
     """A page for those who have the cookie."""
 
     async def endpoint(http: HttpRequest) -> Response:
-        if http.cookies.get("session") not in app.sessions:
+        if http.cookies.get(_cookie(http)) not in app.sessions:
             raise ApiError(200003, f"These pages need the API key. {app.where()}")
         if http.path_params.get("_project", app.project_id) != app.project_id:
             raise http_error(404, "There is no such project.")
@@ -127,12 +132,12 @@ def routes(app: App) -> list[BaseRoute]:
 
     async def post_key(http: HttpRequest) -> Response:
         key = (await http.form(max_fields=5)).get("key", "")
-        return _welcome(app.check_page_key(str(key)))
+        return _welcome(http, app.check_page_key(str(key)))
 
     async def follow_link(http: HttpRequest) -> Response:
         if not compare_digest(http.query_params.get("token", "").encode(), app.page_token.encode()):
             raise ApiError(200003, f"This link is of another server. {app.where()}")
-        return _welcome(app.open_session())
+        return _welcome(http, app.open_session())
 
     pages: dict[str, Callable[..., Response]] = {
         "/": _overview,
