@@ -33,6 +33,7 @@ SYSTEM = {  # fixtures that start programs, servers or a browser
 }
 LONGEST_FIRST = (  # in two processes, what takes minutes must not be begun last
     "test_faults",
+    "test_growth",
     "test_bad_input",  # does without the pipeline, which the other process runs meanwhile
     "test_daily",
     "test_train",

@@ -18,6 +18,7 @@ import pytest
 
 import hopsworks_local
 
+pytestmark = pytest.mark.slow
 THIS = "tests/test_bad_input.py"
 # lines that click words, which change with its versions
 CLICKS_OWN = re.compile(

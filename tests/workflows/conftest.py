@@ -133,9 +133,7 @@ class GitHub:
         for step in job["steps"]:
             name = step.get("name") or step["uses"].partition("@")[0]
             if "uses" in step or ("if" in step and not evaluate(step["if"], context)):
-                yield Step(
-                    name, None
-                )  # what actions do is done: the clone and the Python are there
+                yield Step(name, None)  # what actions do is done: the clone and Python are there
                 continue
             if name == "Install" and step["run"] in self.installed:
                 if not (clone / ".venv").exists():
