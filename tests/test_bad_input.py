@@ -224,7 +224,7 @@ def answers(empty_pipeline, tmp_path_factory):
                 done = forks[case.program].run(case.arguments, given)
             else:
                 done = empty_pipeline.run(
-                    *case.program, *case.arguments, cwd=root, variables=given, timeout=60
+                    *case.program, *case.arguments, cwd=root, variables=given
                 )
             said = done.stderr.replace(f"{root}/", "").replace(f"{folder}/", "")
             return done.returncode, done.stdout, said, files(root) ^ before

@@ -12,7 +12,7 @@ import pytest
 
 import model_finder
 from wine.candidates import average
-from wine.errors import BadInput
+from wine.errors import BadInput, WineError
 from wine.split import folds
 
 
@@ -102,6 +102,14 @@ def test_candidates_that_cannot_learn_from_so_many_wines_are_left_out(capsys):
     assert capsys.readouterr().out == message
     with pytest.raises(BadInput, match="no candidate is left"):
         model_finder.skip_limited(few[1:], 10_001)
+
+
+def test_on_an_empty_store_it_says_what_comes_first(empty_pipeline, reader, tmp_path):
+    hopsworks = reader(empty_pipeline.copy(tmp_path / "empty"))
+    with pytest.raises(
+        WineError, match=r"no feature group wine in .*: run initialize\.ipynb first"
+    ):
+        hopsworks.run(model_finder, "--only", "ridge")
 
 
 # -- runs ------------------------------------------------------------------------------------------
