@@ -2,13 +2,14 @@
 
     python .github/scripts/publish_spaces.py
 
-Reads HF_TOKEN (a write token), PREDICTOR_SPACE and MONITOR_SPACE (as owner/name), and DRY_RUN
-("true": list what would be done, change nothing). Each Space gets its files, which apps/assemble.py
-lists, in one commit: changed files are sent, files no longer there are deleted. A Space that does
+Reads HF_TOKEN (a write token), PREDICTOR_SPACE and MONITOR_SPACE (as owner/name), REPOSITORY_URL (if
+visitors can see it), and DRY_RUN ("true": list what would be done, change nothing). Each Space gets its
+files, which apps/assemble.py lists, and links.json, in one commit: changed files are sent, files no longer there are deleted. A Space that does
 not exist is created; one that is the same already is left alone, so it does not restart.
 """
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -39,16 +40,29 @@ def main():
     hub = HfApi(token=os.environ.get("HF_TOKEN") or False)
     for app, space in spaces.items():
         try:
-            publish(hub, app, space, dry_run)
+            with tempfile.TemporaryDirectory() as folder:
+                links = Path(folder) / "links.json"
+                links.write_text(json.dumps(addresses(spaces), indent=2) + "\n")
+                publish(hub, app, committed(app) | {"links.json": links}, space, dry_run)
         except (httpx2.HTTPError, OSError, ValueError, subprocess.SubprocessError) as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             return fail(f"{space}: {lines[0]}", 1)
     return 0
 
 
-def publish(hub, app, space, dry_run):
-    """Make a Space a copy of the committed files of an app."""
-    files = committed(app)
+def addresses(spaces):
+    """Return what the apps' pages link to, as far as it is known: each other, and the repository."""
+    known = {app: f"https://huggingface.co/spaces/{space}" for app, space in spaces.items()}
+    repository = os.environ.get("REPOSITORY_URL")  # empty for a private one: visitors cannot see it
+    if repository:
+        known["repository"] = repository
+        if (ROOT / "MODEL_CARD.md").exists():
+            known["model_card"] = f"{repository}/blob/main/MODEL_CARD.md"
+    return known
+
+
+def publish(hub, app, files, space, dry_run):
+    """Make a Space a copy of the ``files`` of an app."""
     there = published(hub, space)
     changed = sorted(path for path, file in files.items() if not same(file, there.get(path)))
     gone = sorted(set(there) - set(files) - KEPT)

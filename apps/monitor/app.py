@@ -15,6 +15,9 @@ from live import Live, refresh_seconds
 from look import launch, nothing
 from verdict import Window
 
+DESCRIPTION = (
+    "One generated wine a day, its predicted grade, and how often such predictions are right."
+)
 WINDOWS = {"30 days": 30, "90 days": 90, "365 days": 365}
 html = functools.partial(gr.HTML, elem_classes="ours", apply_default_css=False, padding=False)
 
@@ -95,4 +98,4 @@ def build(live):
 
 if __name__ == "__main__":
     live = Live(read, refresh_seconds())  # how old what is shown may be
-    launch(build(live), live, footer_links=[])  # it has no API
+    launch(build(live), live, DESCRIPTION, footer_links=[])  # it has no API

@@ -8,162 +8,242 @@ import os
 import tempfile
 from pathlib import Path
 
+import files
 import gradio as gr
-import numpy as np
-import pandas as pd
-from checks import BadFile, check, check_rows, read_csv
+import page
+from calls import Calls
+from checks import check
+from graded import answer_all, as_file
 from live import Live, refresh_seconds
 from look import banner, launch, nothing
-from page import form as form_html
-from page import head as head_html
-from page import many_intro, many_result, no_result, program
-from page import result as result_html
 from served import latest
+from starlette.middleware import Middleware
 
-FOLDER = Path(__file__).parent
-# what the asker should know, and no fault of the app: its log gets no traceback
-refusal = functools.partial(gr.Error, print_exception=False)
+from wine.columns import NAMES, TYPES
+
+HERE = Path(__file__).parent
+DESCRIPTION = (
+    "Eleven laboratory measurements of a wine in, the grade tasters would give out: how sure it is, "
+    "and why."
+)
+FIRST = "alcohol"  # what the what-if curve goes along, unless another is chosen
+MAX_CALL = 1000  # wines of one call of predict_many
+CALLS = {"predict": "a wine", "predict_many": "a list of wines"}
+MIDDLEWARE = [Middleware(Calls, names=CALLS)]
+ONLY = {f"All are {kind}": kind for kind in TYPES}
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+
 html = functools.partial(gr.HTML, elem_classes="ours", apply_default_css=False)
+# a visitor's mistake, and no fault of the app: its log gets no traceback
+refusal = functools.partial(gr.Error, print_exception=False)
 
 
-def build(live):
-    """The app that asks the model which ``live`` reads."""
+def served_by(live):
+    """Return the served model; gr.Error says why there is none."""
+    state = live.now() if live.now().value else live.first()
+    if state.value is None:
+        raise refusal(f"There is no model yet. {state.trouble or 'Try again in a moment.'}")
+    return state.value
 
-    def model():
-        """The served model; gr.Error says why there is none."""
-        state = live.now() if live.now().value else live.first()
-        if state.value is None:
-            raise refusal(f"There is no model yet. {state.trouble or 'Try again in a moment.'}")
-        return state.value
+
+def checked(wine, served):
+    """Return the wine of a call; ValueError says in a sentence what is wrong with it."""
+    if not isinstance(wine, dict):
+        raise ValueError("Give the wine as an object with a value for every measurement.")
+    result, problems = check(wine, served.spec)
+    unknown = sorted(map(str, set(wine) - {*NAMES, "type"}))
+    if unknown:
+        problems["unknown"] = f"A wine has no {', '.join(unknown)[:200]}."
+    if problems:
+        raise ValueError(" ".join(problems.values()))
+    return result
+
+
+def add_api(live):
+    """Add the calls of the API, predict and predict_many, to the app being built."""
 
     def predict(wine: dict) -> dict:
         """Predict the grade of one wine.
 
-        wine: every measurement by name, as a number in the unit the page shows, and type, "red" or
-        "white". Returns grade, expected grade, the probability of every grade, grade_set (the
-        most likely grades: sets made this way hold the tasters' grade for 80 % of all wines), notes on
-        values outside the range of the data, and the version of the model.
+        wine: every measurement by name, as a number in the unit the page shows, and type, "red"
+        or "white". Returns grade, predicted_score, the probability of every grade, likely_grades
+        (an 80 % prediction set), outside_data with notes that say why, the nearest real wine and
+        the version of the model.
         """
-        served = model()
-        if not isinstance(wine, dict):
-            raise refusal("Give the wine as an object with a value for every measurement.")
-        checked, problems, notes = check(wine, served.columns, served.spec["types"])
-        unknown = sorted(set(wine) - {*served.names, "type"})
-        if unknown:
-            problems["unknown"] = f"A wine has no {', '.join(map(str, unknown))}."
-        if problems:
-            raise refusal(" ".join(problems.values()))
-        answer = served.predict(checked)
-        return answer | {
-            "probabilities": {str(g): chance for g, chance in answer["probabilities"].items()},
-            "notes": list(notes.values()),
-            "model_version": served.version,
-        }
-
-    def update(raw):
-        """The form's answer: the result, and what to say under each field."""
-        served = model()
-        wine, problems, notes = check(raw, served.columns, served.spec["types"])
-        said = {name: {"text": text, "bad": False} for name, text in notes.items()}
-        said |= {name: {"text": text, "bad": True} for name, text in problems.items()}
-        if wine is None:
-            return no_result(problems), gr.HTML(notes=said)
-        answer = served.explain(wine)
-        return result_html(served, wine, answer, served.nearest(wine)), gr.HTML(notes=said)
-
-    def show(version, raw, request: gr.Request):
-        """Fill the page: at load, and again when another version is served."""
-        state = live.first()
-        served = state.value
-        skip = gr.skip()
-        if served is None:
-            said = nothing(state, "No model to show yet")
-            return said, gr.Tabs(visible=False), skip, skip, skip, skip, None
-        if served.version == version:
-            return head_html(served, state), skip, skip, skip, skip, skip, version
-        raw = raw or served.typical(served.spec["types"][0])
-        answer, _ = update(raw)
-        host = os.environ.get("SPACE_HOST")
-        url = f"https://{host}" if host else f"http://{request.headers.get('host')}"
-        return (
-            head_html(served, state),
-            gr.Tabs(visible=True),
-            gr.HTML(form=form_html(served)),
-            answer,
-            many_intro(served),
-            program(url, served),
-            served.version,
-        )
-
-    def grade_file(path):
-        """Grade a CSV file of wines: what came of it, and the file with the grades added."""
-        if path is None:
-            return "", gr.DownloadButton(visible=False)
-        served = model()
-        added = ["predicted_grade", "expected_grade", *(f"probability_{g}" for g in served.grades)]
-        added += ["model_version", "note", "problem"]
+        served = served_by(live)
         try:
-            frame = read_csv(Path(path).read_bytes(), served.columns, added)
-        except BadFile as error:
-            return banner(str(error)), gr.DownloadButton(visible=False)
-        wines, problems, notes = check_rows(frame, served.columns, served.spec["types"])
-        expected = served.expected(wines) if len(wines) else np.empty(0)
-        grades, chances = served.decode(expected)
-        out = frame.copy()
-        out["predicted_grade"] = pd.Series(grades, wines.index, dtype="Int64")
-        out["expected_grade"] = pd.Series(expected.round(3), wines.index)
-        for place, grade in enumerate(served.grades):
-            out[f"probability_{grade}"] = pd.Series(chances[:, place].round(4), wines.index)
-        out["model_version"], out["note"], out["problem"] = served.version, notes, problems
-        target = Path(tempfile.mkdtemp(dir=Path(path).parent)) / "graded_wines.csv"
-        out.to_csv(target, index=False)
-        said = many_result(problems, notes, list(grades), list(wines["type"]))
-        return said, gr.DownloadButton(value=str(target), visible=True)
+            wine = checked(wine, served)
+        except ValueError as error:
+            raise refusal(str(error)) from error
+        return page.as_json(served, [wine])[0]
 
+    def predict_many(wines: list) -> list:
+        """Predict the grades of up to 1,000 wines.
+
+        wines: a list of wines as of predict. Returns a list of answers as of predict, in the same
+        order; a wine that cannot be graded gets an object with error, a sentence, instead.
+        """
+        served = served_by(live)
+        if not isinstance(wines, list) or not 1 <= len(wines) <= MAX_CALL:
+            raise refusal(f"Give the wines as a list of 1 to {MAX_CALL:,} objects.")
+        answers = []
+        for wine in wines:
+            try:
+                answers.append(checked(wine, served))
+            except ValueError as error:
+                answers.append({"error": str(error)})
+        good = [place for place, wine in enumerate(answers) if "error" not in wine]
+        if good:
+            found = page.as_json(served, [answers[place] for place in good])
+            for place, answer in zip(good, found, strict=True):
+                answers[place] = answer
+        return answers
+
+    gr.api(predict, api_name="predict", concurrency_limit=4)
+    gr.api(predict_many, api_name="predict_many", concurrency_limit=2)
+
+
+def add_one_wine(live):
+    """Add the tab for one wine; returns its components."""
+    with gr.Tab("One wine"), gr.Row(elem_id="one-wine"):
+        with gr.Column(elem_id="form-area", min_width=0):
+            form = html(
+                html_template="${form}",
+                form="",
+                notes={},
+                js_on_load=(HERE / "form.js").read_text(),
+                elem_id="form",
+            )
+        with gr.Column(elem_id="result-area", min_width=0):
+            result = html(elem_id="result")
+        with gr.Column(elem_id="what-if", min_width=0):
+            along = html(
+                value=FIRST,
+                html_template=page.along(FIRST),
+                js_on_load="element.addEventListener('change', (event) => "
+                "{ props.value = event.target.value; trigger('input'); });",
+            )
+            curve = html()
+
+    def update(raw, name):
+        """Answer the form: the result, what to say under each field, and the what-if curve."""
+        result, notes, curve = respond(served_by(live), raw, name)
+        return result, gr.HTML(notes=notes), curve
+
+    def draw(raw, name, request: gr.Request):
+        """Draw the what-if curve along another measurement."""
+        served = served_by(live)
+        wine, _ = check(raw or started(served, request.query_params), served.spec)
+        return page.what_if(served, wine, name) if wine else ""
+
+    form.input(update, [form, along], [result, form, curve], trigger_mode="always_last", **QUIET)
+    along.input(draw, [form, along], curve, **QUIET)
+    return form, result, along, curve
+
+
+def respond(served, raw, name):
+    """Return what the form's wine gives: the result, the fields' notes, and the what-if curve."""
+    wine, problems = check(raw, served.spec)
+    bad = {key: {"text": text, "bad": True} for key, text in problems.items()}
+    if wine is None:
+        return page.no_result(problems), {"asked": raw.get("asked"), "fields": bad}, ""
+    answer, base, effects = served.explain(wine)
+    outside = {key: {"text": text, "bad": False} for key, text in answer.notes.items()}
+    result = page.result(served, wine, answer, base, effects)
+    notes = {"asked": raw.get("asked"), "fields": outside}
+    return result, notes, page.what_if(served, wine, name)
+
+
+def started(served, query):
+    """Return the wine that a page begins with: the link's, as text, or the typical one."""
+    kind = query.get("type") if query.get("type") in TYPES else TYPES[0]
+    given = {name: query[name][:40] for name in NAMES if name in query}
+    return served.typical(kind) | given
+
+
+def add_many_wines(live):
+    """Add the tab for files of wines; returns its introduction."""
+    with gr.Tab("Many wines"):
+        intro = html()
+        upload = gr.File(
+            label="A CSV file of wines", file_types=[".csv", ".tsv", ".txt"], height=140
+        )
+        colour = gr.Radio(list(ONLY), label="The file has no column for the colour", visible=False)
+        download = gr.DownloadButton("Download the graded wines", visible=False, variant="primary")
+        graded = html(elem_id="graded")
+
+    def grade(path, only=None):
+        """Grade a file: whether to ask for the colour, what came of it, and the graded file."""
+        asked, hidden = gr.Radio(visible=False, value=None), gr.DownloadButton(visible=False)
+        if path is None:
+            return asked, "", hidden
+        served = served_by(live)
+        try:
+            table = files.read(Path(path).read_bytes(), served.spec.columns)
+        except files.BadFile as error:
+            return asked, banner(str(error)), hidden
+        if "type" not in table.names:
+            asked = gr.Radio(visible=True, value=only)
+            if only is None:
+                text = "Say which colour the wines have, and they are graded."
+                return asked, banner(text, bad=False), hidden
+        answered = answer_all(table, served, ONLY.get(only))
+        target = Path(tempfile.mkdtemp(dir=Path(path).parent)) / "graded_wines.csv"
+        target.write_bytes(as_file(table, answered, served.version))
+        button = gr.DownloadButton(value=str(target), visible=True)
+        return asked, page.graded(answered), button
+
+    outputs = [colour, graded, download]
+    upload.change(grade, upload, outputs, api_visibility="private", concurrency_limit=4)
+    colour.input(grade, [upload, colour], outputs, api_visibility="private", concurrency_limit=4)
+    return intro
+
+
+def build(live):
+    """Return the app that asks the model which ``live`` reads."""
     with gr.Blocks(
         title="How good is this wine?",
         analytics_enabled=False,
         delete_cache=(3600, 86400),  # for a day, files given and graded can be had in an open page
         fill_width=True,  # as wide as the style sheet says
     ) as app:
+        # first, because the page takes whatever is first for predict, and would warn in its console
+        add_api(live)
         version = gr.Number(visible=False, precision=0)  # the version this page was filled by
         head = html("<p>Looking for the model …</p>", elem_id="head")
         with gr.Tabs(visible=False) as tabs:
-            with gr.Tab("One wine"), gr.Row():
-                with gr.Column(scale=7, min_width=320):
-                    form = html(
-                        html_template="${form}",
-                        form="",
-                        notes={},
-                        js_on_load=(FOLDER / "form.js").read_text(),
-                        elem_id="form",
-                    )
-                with gr.Column(scale=5, min_width=320, elem_classes="sticky"):
-                    result = html(elem_id="result")
-            with gr.Tab("Many wines"):
-                intro = html()
-                upload = gr.File(label="A CSV file of wines", file_types=[".csv"], height=140)
-                graded = html(elem_id="graded")
-                download = gr.DownloadButton(
-                    "Download the graded wines", visible=False, variant="primary"
-                )
+            form, result, along, curve = add_one_wine(live)
+            intro = add_many_wines(live)
             with gr.Tab("From a program"):
                 usage = html(elem_id="usage")
 
-        # first, because the page takes whatever is first for predict, and would warn in its console
-        gr.api(predict, api_name="predict", concurrency_limit=4)
+        def show(version, raw, name, request: gr.Request):
+            """Fill the page: at load, and again when another version is served."""
+            state = live.first()
+            served = state.value
+            if served is None:
+                text = nothing(state, "No model to show yet")
+                return text, gr.Tabs(visible=False), *[gr.skip()] * 5, None
+            if served.version == version:
+                return page.head(served, state), *[gr.skip()] * 6, version
+            raw = raw or started(served, request.query_params)
+            result, notes, curve = respond(served, raw, name)
+            form = gr.HTML(form=page.form(served, raw, notes["fields"]), notes=notes)
+            host = os.environ.get("SPACE_HOST")
+            url = f"https://{host}" if host else f"http://{request.headers.get('host')}"
+            return (
+                *(page.head(served, state), gr.Tabs(visible=True), form, result, curve),
+                *(page.many_intro(served), page.program(url, served), served.version),
+            )
 
-        quiet = {"show_progress": "hidden", "api_visibility": "private"}
-        filled = [head, tabs, form, result, intro, usage, version]
+        filled = [head, tabs, form, result, curve, intro, usage, version]
         # one by one, pages would wait for one another's first answer
-        at_once = quiet | {"concurrency_limit": None}
-        app.load(show, [version, form], filled, **at_once)
-        gr.Timer(min(live.seconds, 15)).tick(show, [version, form], filled, **at_once)
-        form.input(update, form, [result, form], trigger_mode="always_last", **quiet)
-        upload.change(grade_file, upload, [graded, download], api_visibility="private")
+        at_once = QUIET | {"concurrency_limit": None}
+        app.load(show, [version, form, along], filled, **at_once)
+        gr.Timer(min(live.seconds, 15)).tick(show, [version, form, along], filled, **at_once)
     return app
 
 
 if __name__ == "__main__":
     live = Live(latest, refresh_seconds())  # how often to look for a new version
-    launch(build(live), live, footer_links=["api"])
+    launch(build(live), live, DESCRIPTION, MIDDLEWARE, footer_links=["api"])

@@ -3,13 +3,45 @@
 const fields = () => element.querySelectorAll(".measure");
 const all = (selector) => element.querySelectorAll(selector);
 
+let asked = 0;  // numbers what is asked, so that an older answer can be told from the newest
+
 function send() {
   const chosen = element.querySelector("input[name=type]:checked");
   const wine = { type: chosen ? chosen.value : "" };
   fields().forEach((field) => { wine[field.dataset.name] = field.querySelector(".number").value; });
-  props.value = wine;
+  remember(wine);
+  asked += 1;
+  props.value = { ...wine, asked };
   trigger("input");
+  setTimeout(greyOut, 700);
 }
+
+// the address of the page holds the wine, for a link and a reload
+function remember(wine) {
+  const url = new URL(window.location.href);
+  Object.entries(wine).forEach(([name, value]) => url.searchParams.set(name, value));
+  window.history.replaceState(window.history.state, "", url);
+  if (window.parent !== window) {  // a Space is shown inside a page of Hugging Face
+    window.parent.postMessage({ queryString: url.search }, "https://huggingface.co");
+  }
+}
+
+// an answer that is not that of the wine in the form is greyed out, as it is without the server
+let away = false;
+
+function greyOut() {
+  const answered = !props.value || ((props.notes || {}).asked ?? 0) >= asked;
+  document.querySelectorAll("#result, #what-if").forEach((part) => {
+    part.classList.toggle("stale", away || !answered);
+  });
+}
+
+setInterval(() => {
+  if (document.hidden) return;
+  fetch("gradio_api/app_id", { cache: "no-store" })
+    .then((response) => { away = !response.ok; }, () => { away = true; })
+    .then(greyOut);
+}, 5000);
 
 // a value with the usual decimals, or more when it has more
 function asTyped(value, decimals) {
@@ -34,9 +66,19 @@ function show(wine) {
   colour();
 }
 
+// the sliders go where the wines of the colour are
 function colour() {
   const chosen = element.querySelector("input[name=type]:checked");
-  element.querySelector(".form").dataset.type = chosen ? chosen.value : "";
+  const kind = chosen ? chosen.value : "";
+  element.querySelector(".form").dataset.type = kind;
+  fields().forEach((field) => {
+    const [low, high] = JSON.parse(field.dataset.scales)[kind] || [0, 1];
+    const slider = field.querySelector(".slide");
+    [slider.min, slider.max] = [low, high];
+    const ends = field.querySelectorAll(".ends span");
+    [ends[0].textContent, ends[1].textContent] = [low, high];
+    slide(field, field.querySelector(".number").value);
+  });
 }
 
 element.addEventListener("input", (event) => {
@@ -52,6 +94,12 @@ element.addEventListener("input", (event) => {
 });
 
 element.addEventListener("click", (event) => {
+  const about = event.target.closest("button.about");
+  if (about) {
+    const text = document.getElementById(about.getAttribute("aria-controls"));
+    text.hidden = !text.hidden;
+    about.setAttribute("aria-expanded", !text.hidden);
+  }
   const example = event.target.closest(".example");
   if (!example) return;
   const wine = JSON.parse(example.dataset.wine);
@@ -65,8 +113,10 @@ watch("form", () => { if (props.value) show(props.value); });
 
 // what Python says of each field, under the field
 watch("notes", () => {
+  greyOut();
+  const notes = (props.notes || {}).fields || {};
   fields().forEach((field) => {
-    const { text = "", bad = false } = (props.notes || {})[field.dataset.name] || {};
+    const { text = "", bad = false } = notes[field.dataset.name] || {};
     const message = field.querySelector(".message");
     if (message.textContent !== text) message.textContent = text;
     message.classList.toggle("bad", bad);

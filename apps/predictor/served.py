@@ -1,154 +1,149 @@
-"""The served model: brought from the registry, checked, and asked.
+"""The served model: fetched from the registry, checked, and asked.
 
-The model's folder is the whole contract with training: ``spec.json`` says what a wine is and
-how an expected grade becomes a grade and probabilities, ``wines.csv`` holds the real wines.
+What a wine is and how a score becomes a grade is wine's own code, which a Space takes along.
 """
 
 import datetime
-import hashlib
-import json
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
-import sklearn
-import xgboost
 from live import NothingToShow
+from neighbours import Neighbour, by_kind
 
-NAME = "wine_quality"
-APPROVED = "approved"  # the metric only approved versions have: the version's own number
+from wine import model
+from wine.columns import GRADES, NAMES, TYPES
+from wine.decoding import decode, prediction_sets, probabilities
+from wine.errors import WineError
+
 ORDERS = 8  # orders of the measurements tried for an explanation, and as many reversed
+POINTS = 41  # of a what-if curve
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The model's answer for one wine.
+
+    ``chances`` has the probability of each grade, ``nearest`` the nearest real wine, and
+    ``notes`` what is unlike all real wines: with any, the grade is a guess.
+    """
+
+    grade: int
+    score: float
+    chances: dict[int, float]
+    likely: list[int]
+    nearest: Neighbour
+    notes: dict[str, str]
+
+    @property
+    def most_probable(self):
+        """The grade with the highest probability, which need not be the grade."""
+        return max(self.chances, key=self.chances.get)
 
 
 class Served:
-    """A version of the model, ready to answer. ``folder`` is the model's folder."""
+    """A version of the model, ready to answer. ``folder`` is the model's, checked by wine.model."""
 
-    def __init__(self, folder, version, registered):
-        folder = Path(folder)
+    def __init__(self, folder, version, registered, description):
         self.version, self.registered = version, registered
-        self.spec = json.loads((folder / "spec.json").read_text())
-        for file in ("model.joblib", "wines.csv"):
-            found = hashlib.sha256((folder / file).read_bytes()).hexdigest()
-            if found != self.spec["sha256"].get(file):
-                raise NothingToShow(
-                    f"Version {version}'s {file} is not the file that was registered, so the model is "
-                    "not loaded."
-                )
-        for library in (sklearn, xgboost):
-            made, here = self.spec["versions"].get(library.__name__), library.__version__
-            # pickles are promised to work in the same minor version only
-            if str(made).split(".")[:2] != here.split(".")[:2]:
-                raise NothingToShow(
-                    f"Version {version} was made with {library.__name__} {made} and this is {here}, so "
-                    "the model is not loaded: make requirements.txt and the model agree."
-                )
-        self.model = joblib.load(folder / "model.joblib")
-        self.columns = {column["name"]: column for column in self.spec["columns"]}
-        self.names = list(self.columns)
-        self.grades = self.spec["grades"]
-        self.wines = pd.read_csv(folder / "wines.csv")
-        self._masks = _masks(len(self.names))
-        self.expected(pd.DataFrame([self.typical(kind) for kind in self.spec["types"]]))  # warm
+        self.model, self.spec = model.load(folder, description)
+        self.columns = {column.name: column for column in self.spec.columns}
+        self.wines = pd.read_csv(Path(folder) / "wines.csv")
+        self.neighbours = by_kind(self.wines)
+        self._masks = _masks(len(NAMES))
 
     def typical(self, kind):
-        """The typical wine of a colour: the median of every measurement."""
-        return {name: self.columns[name]["typical"][kind] for name in self.names} | {"type": kind}
+        """Return the typical wine of a colour: the median of every measurement."""
+        return {name: self.columns[name].typical[kind] for name in NAMES} | {"type": kind}
 
-    def expected(self, wines):
-        """Expected grades, floats (n,), of a frame of wines."""
-        wines = wines[self.spec["features"]]
-        if hasattr(self.model, "predict_proba"):
-            return self.model.predict_proba(wines) @ self.model.classes_
-        return np.asarray(self.model.predict(wines), dtype=float)
-
-    def decode(self, expected):
-        """Grades (n,) and the probability of every grade (n, 7) from expected grades (n,)."""
-        expected = np.asarray(expected, dtype=float)
-        grades = np.searchsorted(self.spec["cuts"], expected, side="right") + self.grades[0]
-        slope, thresholds = self.spec["odds"]["slope"], np.array(self.spec["odds"]["thresholds"])
-        at_most = 1 / (1 + np.exp(slope * expected[:, None] - thresholds))
-        chances = np.diff(at_most, axis=1, prepend=0.0, append=1.0)
-        return grades, chances
-
-    def grade_set(self, chances):
-        """The most probable grades, ascending; such sets hold the truth for 80 % of all wines."""
-        order = np.argsort(-chances)
-        before = chances[order].cumsum() - chances[order]
-        return sorted(self.grades[i] for i in order[before < self.spec["set_level"]])
-
-    def predict(self, wine):
-        """One checked wine: a dict of grade, expected grade, probabilities and grade set."""
-        return self._answer(self.expected(pd.DataFrame([wine])))
+    def answers(self, wines):
+        """Return the Answer for each of some checked wines, at least one."""
+        x = np.vstack([_encode(wine) for wine in wines])
+        return self._answers(x, model.predict_in_batches(self.model, x))
 
     def explain(self, wine):
-        """The answer as of ``predict``, and how far each measurement moves the expected grade.
+        """Return the Answer, the score of the colour's typical wine, and the measurements' effects.
 
-        Adds ``base``, the expected grade of the colour's typical wine, and ``effects`` by
-        measurement, which sum to expected - base: Shapley values, estimated over a few orders
-        in which the typical wine's measurements are replaced one by one (each order forwards
-        and backwards). All wines on the way are predicted in one call of the model.
+        Effects, by name, say how far each measurement moves the score away from the typical
+        wine's, and sum to the difference: Shapley values, estimated over a few orders in which
+        the typical wine's measurements are replaced one by one (each order forwards and
+        backwards). All wines on the way are predicted in one call of the model.
         """
-        start = self.typical(wine["type"])
-        ends = np.array([[start[name] for name in self.names], [wine[name] for name in self.names]])
         masks, paths = self._masks
-        rows = pd.DataFrame(np.where(masks, ends[1], ends[0]), columns=self.names)
-        expected = self.expected(rows.assign(type=wine["type"]))
-        effects = np.zeros(len(self.names))
+        end, start = _encode(wine), _encode(self.typical(wine["type"]))
+        x = np.repeat(end, len(masks), axis=0)
+        x[:, :-1] = np.where(masks, end[:, :-1], start[:, :-1])
+        scores = model.predict_scores(self.model, x)
+        effects = np.zeros(len(NAMES))
         for order, places in paths:
-            effects[order] += np.diff(expected[places])
-        effects /= len(paths)
-        answer = self._answer(expected[-1:])
-        return answer | {
-            "base": float(expected[0]),
-            "effects": dict(zip(self.names, effects.tolist(), strict=True)),
-        }
+            effects[order] += np.diff(scores[places])
+        effects = dict(zip(NAMES, (effects / len(paths)).tolist(), strict=True))
+        return self._answers(end, scores[-1:])[0], float(scores[0]), effects
 
-    def nearest(self, wine, count=5):
-        """The real wines of the same colour nearest to a wine, with their ``distance``.
+    def what_if(self, wine, name):
+        """Return values of one measurement and the wine's score at each, two arrays (POINTS,)."""
+        place = NAMES.index(name)
+        low, high = self.neighbours[wine["type"]].scales[:, place]
+        values = np.linspace(min(low, wine[name]), max(high, wine[name]), POINTS)
+        x = np.repeat(_encode(wine), POINTS, axis=0)
+        x[:, place] = values
+        return values, model.predict_scores(self.model, x)
 
-        Distance is in standard deviations of each measurement over the colour's wines.
-        """
-        colour = self.wines[self.wines["type"] == wine["type"]]
-        values = colour[self.names].to_numpy()
-        point = np.array([wine[name] for name in self.names], dtype=float)
-        spread = values.std(axis=0)
-        away = np.sqrt((((values - point) / np.where(spread > 0, spread, 1)) ** 2).sum(axis=1))
-        order = np.argsort(away, kind="stable")[:count]
-        return colour.iloc[order].assign(distance=away[order])
+    def nearest(self, wine):
+        """Return the real wines nearest to a wine, nearest first, as a frame with ``distance``."""
+        return self.neighbours[wine["type"]].nearest(_encode(wine)[0, :-1])
 
-    def _answer(self, expected):
-        grades, chances = self.decode(expected)
-        return {
-            "grade": int(grades[0]),
-            "expected": float(expected[0]),
-            "probabilities": dict(zip(self.grades, chances[0].tolist(), strict=True)),
-            "grade_set": self.grade_set(chances[0]),
-        }
+    def _answers(self, x, scores):
+        """Return the Answers of encoded wines (n, 12) with their scores (n,)."""
+        grades, chances = decode(scores, self.spec.cuts), probabilities(scores, self.spec.odds)
+        inside = prediction_sets(chances, self.spec.set_level)
+        answers = [None] * len(x)
+        for code, kind in enumerate(TYPES):
+            around = self.neighbours[kind]
+            places = np.flatnonzero(x[:, -1] == code)
+            if not len(places):
+                continue
+            nearest = around.nearest_each(x[places, :-1])
+            for place, near in zip(places, nearest, strict=True):
+                notes = around.notes(x[place, :-1].tolist(), self.spec.columns, near.distance)
+                answers[place] = Answer(
+                    int(grades[place]),
+                    float(scores[place]),
+                    dict(zip(GRADES, chances[place].tolist(), strict=True)),
+                    [g for g, held in zip(GRADES, inside[place], strict=True) if held],
+                    near,
+                    notes,
+                )
+        return answers
 
 
 def latest(project, current):
-    """The served version: ``current`` itself while no newer one was approved."""
-    registry = project.get_model_registry()
-    best = registry.get_best_model(NAME, APPROVED, "max")
-    # versions without the metric sort last, so one can come back even when none was approved
-    if best is None or APPROVED not in best.training_metrics:
-        raise NothingToShow(
-            f"The model registry has no approved version of {NAME} yet: train.ipynb makes one."
-        )
-    if current and current.version == best.version:
-        return current
-    with tempfile.TemporaryDirectory() as folder:
+    """Return the served version: ``current`` itself while no newer one was approved."""
+    try:
+        best = model.served(project.get_model_registry())
+        if current and current.version == best.version:
+            return current
         registered = datetime.datetime.fromtimestamp(best.created / 1000, datetime.UTC)
-        return Served(best.download(local_path=folder), best.version, registered)
+        with tempfile.TemporaryDirectory() as folder:
+            files = best.download(local_path=folder)
+            return Served(files, best.version, registered, best.description)
+    except WineError as error:
+        text = str(error)
+        raise NothingToShow(f"{text[0].upper()}{text[1:].rstrip('.')}.") from error
+
+
+def _encode(wine):
+    """Return a checked wine as the model takes it, (1, 12); see wine.model.encode."""
+    return np.array([[*(wine[name] for name in NAMES), TYPES.index(wine["type"])]], dtype=float)
 
 
 def _masks(count):
-    """Which measurements are the wine's own on the way from the typical wine to it.
+    """Return which measurements are the wine's own on the way from the typical wine to it.
 
-    Returns the distinct masks, bool (m, count), none first and all last, and for each order
-    the pair (order, places of its masks).
+    The distinct masks, bool (m, count), none first and all last, and for each order the pair
+    (order, places of its masks).
     """
     random = np.random.default_rng(0)
     orders = [random.permutation(count) for _ in range(ORDERS)]

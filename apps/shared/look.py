@@ -1,12 +1,16 @@
 """The look both apps share: templates, theme, style sheet, the drawn glass, how an app is launched."""
 
+import functools
 import signal
 import sys
 from pathlib import Path
 
 import gradio as gr
 import jinja2
+from links import links
 from markupsafe import Markup
+from sharing import Sharing
+from starlette.middleware import Middleware
 
 HERE = Path(__file__).parent
 SYSTEM_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
@@ -74,24 +78,45 @@ def nothing(state, heading):
     return render("nothing.html", state=state, heading=heading)
 
 
-TEMPLATES.globals |= {"moment": moment}
+TEMPLATES.globals |= {"moment": moment, "links": links}
 
 
-def launch(app, live, **options):
-    """Start to read, and open the app with this look and its folder's own page.css."""
+def launch(app, live, description, middleware=(), **options):
+    """Start to read, and open the app; see ``settings``."""
     signal.signal(signal.SIGTERM, _end)
     live.start()
+    app.launch(**settings(app, description, middleware), **options)
+
+
+def settings(app, description, middleware=()):
+    """Return how an app is launched: with this look and its folder's own page.css.
+
+    ``description`` is what a link to it shows beside its title where it is shared.
+    """
+    _describe_once(app)
     css = "".join((HERE / file).read_text() for file in ("shared.css", "page.css"))
-    app.launch(
-        theme=THEME,
+    sharing = Middleware(Sharing, title=app.title, description=description)
+    return {
+        "theme": THEME,
         # not as css=, of which Gradio rewrites every rule: in @media they would mostly match nothing
-        head=f"<style>{css}</style>",
-        ssr_mode=False,
-        max_file_size="5mb",
+        "head": f"<style>{css}</style><script>{(HERE / 'copy.js').read_text()}</script>",
+        "favicon_path": HERE / "favicon.svg",
+        "app_kwargs": {"middleware": [sharing, *middleware]},
+        "ssr_mode": False,
+        "max_file_size": "5mb",
         # every call of the API without a page is a session, of which Gradio keeps 10,000
-        state_session_capacity=200,
-        **options,
-    )
+        "state_session_capacity": 200,
+    }
+
+
+def _describe_once(app):
+    """Keep how Gradio describes each part of the page.
+
+    It would do so again for every session, which each call of the API is: a fifth of the call.
+    """
+    for block in app.blocks.values():
+        described = block.get_config()
+        block.get_config = functools.partial(dict, described)
 
 
 def _end(number, _):

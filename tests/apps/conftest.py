@@ -15,6 +15,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch  # for the environment only; the client is never replaced
 from urllib.parse import urlsplit
 
@@ -121,25 +122,6 @@ def start_app(empty_pipeline, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def wine_store(pipeline_root, tmp_path_factory):
-    """The pipeline with a copy of its local Hopsworks, which the apps' tests may add to."""
-    return pipeline_root.copy(tmp_path_factory.mktemp("apps") / "hopsworks")
-
-
-@pytest.fixture(scope="session")
-def hopsworks(wine_store):
-    """The local Hopsworks that the apps read: a hopsworks_local.Server of ``wine_store``."""
-    with hopsworks_local.start(wine_store.store, "wine") as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def predictor(start_app, hopsworks):
-    """The predictor on the local Hopsworks, an App, answering."""
-    return start_app("predictor", **hopsworks.env).wait()
-
-
-@pytest.fixture(scope="session")
 def trained(wines):
     """A Training of a simple model on a thousand wines, which takes seconds."""
     wines = wines.sample(1000, random_state=0).reset_index(drop=True)
@@ -194,9 +176,41 @@ def project_of(pipeline):
 
 
 @pytest.fixture(scope="session")
-def fitted(pipeline_root):
-    """The model the pipeline registered and its spec, read by the pipeline's own ``wine.model``."""
-    return model.load(model_folder(pipeline_root))
+def trained_folder(trained, tmp_path_factory):
+    """The folder of the ``trained`` model, as it is registered."""
+    folder, out_of_fold = tmp_path_factory.mktemp("model"), training.out_of_fold_frame(trained)
+    model.save(folder, trained.model, trained.spec, trained.data.wines, out_of_fold)
+    return folder
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A running predictor: its address and the served.Served that answers."""
+
+    url: str
+    served: Any
+
+    def answer(self, wine):
+        """Return ``wine.model``'s grade and predicted score of one wine, a dict of FEATURES."""
+        return answer_of((self.served.model, self.served.spec), wine)
+
+
+@pytest.fixture(scope="session")
+def predictor(trained_folder):
+    """The predictor in this process, asking the ``trained`` model: a Predictor."""
+    app, live, look, served = load("predictor", "app", "live", "look", "served")
+    now = datetime.datetime.now(datetime.UTC)
+    answering = served.Served(trained_folder, 1, now, model.describe(trained_folder, "trained"))
+    reading = live.Live(lambda project, last: answering, 60, log_in=lambda: None)
+    blocks, place = app.build(reading), reserved()
+    settings = look.settings(blocks, app.DESCRIPTION, app.MIDDLEWARE)
+    blocks.launch(
+        **settings, server_port=port_of(place), prevent_thread_lock=True, quiet=True,
+        footer_links=["api"],
+    )  # fmt: skip
+    yield Predictor(f"http://127.0.0.1:{port_of(place)}", answering)
+    blocks.close(verbose=False)
+    place.close()
 
 
 # not for the whole session: while it lives, no other test of the process could use asyncio
@@ -275,9 +289,9 @@ def predictions(wines, predicted, version=1):
 
 
 def answer_of(fitted, wine):
-    """``wine.model``'s grade and expected grade of one wine, a dict of FEATURES."""
-    grades, expected, _ = model.predict(*fitted, pd.DataFrame([wine]))
-    return int(grades[0]), float(expected[0])
+    """Return ``wine.model``'s grade and predicted score of one wine, a dict of FEATURES."""
+    grades, scores, _ = model.predict(*fitted, pd.DataFrame([wine]))
+    return int(grades[0]), float(scores[0])
 
 
 @functools.cache
@@ -288,12 +302,16 @@ def space(name):
     return assemble(sources(name), folder.name)
 
 
-def load(app, name):
-    """A module of a Space, anew. Both apps have modules of the same names, so none stays importable."""
+def load(app, name, *others):
+    """Import modules of a Space anew: one, or a list of several.
+
+    Both apps have modules of the same names, so none stays importable.
+    """
     folder = str(space(app))
     sys.path.insert(0, folder)
     try:
-        return importlib.import_module(name)
+        modules = [importlib.import_module(each) for each in (name, *others)]
+        return modules if others else modules[0]
     finally:
         sys.path.remove(folder)
         for key, module in [*sys.modules.items()]:

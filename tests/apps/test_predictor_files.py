@@ -1,15 +1,446 @@
-"""Files of wines in the predictor: graded as wine.model grades them, and told what is wrong."""
+"""Files of wines as people have them: graded as wine.model grades them, or refused in a sentence."""
+
+import codecs
+import csv
+import io
+import time
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from playwright.sync_api import expect
 
 from tests.apps.conftest import load
 from wine import model
-from wine.columns import FEATURES, GRADES, NAMES
+from wine.columns import BY_NAME, FEATURES, GRADES, NAMES
 
-checks = load("predictor", "checks")
+files, graded, served_module = load("predictor", "files", "graded", "served")
+
+
+@pytest.fixture(scope="module")
+def served(trained_folder):
+    """The ``trained`` model, as the app serves it."""
+    return served_module.Served(trained_folder, 1, None, model.describe(trained_folder, "trained"))
+
+
+@pytest.fixture(scope="module")
+def good(raw):
+    """Twenty wines of both colours, as a frame of FEATURES with whole columns of floats."""
+    return pd.concat([raw.head(10), raw.tail(10)])[[*FEATURES]].reset_index(drop=True)
+
+
+def grade(served, content, colour=None):
+    """Grade a file; returns its Table and what was answered."""
+    table = files.read(content, served.spec.columns)
+    return table, graded.answer_all(table, served, colour)
+
+
+def answer_file(served, content, colour=None):
+    """The bytes that come back for a file."""
+    table, answered = grade(served, content, colour)
+    return graded.as_file(table, answered, served.version)
+
+
+def assert_graded(served, answered, wines):
+    """The lines are those of ``wines``, each graded as wine.model does it."""
+    assert [line.problem for line in answered.lines] == [""] * len(wines)
+    grades, scores, chances = model.predict(served.model, served.spec, wines)
+    assert [line.answer.grade for line in answered.lines] == grades.tolist()
+    np.testing.assert_allclose([line.answer.score for line in answered.lines], scores)
+    np.testing.assert_allclose(
+        [list(line.answer.chances.values()) for line in answered.lines], chances
+    )
+
+
+def spelled(how):
+    """The model's names in another spelling."""
+    label = {name: column.label for name, column in BY_NAME.items()} | {"type": "Type"}
+    unit = {name: column.unit for name, column in BY_NAME.items()} | {"type": ""}
+    spell = {
+        "plain": lambda name: name,
+        "blanks": lambda name: name.replace("_", " "),
+        "dotted": lambda name: name.replace("_", "."),
+        "hyphens": lambda name: name.replace("_", "-"),
+        "capitals": lambda name: name.upper(),
+        "camel": lambda name: name.title().replace("_", ""),
+        "labels": lambda name: label[name],
+        "labels with units": lambda name: f"{label[name]} ({unit[name]})" if unit[name] else label[name],
+        "units in square brackets": lambda name: f"{name} [{unit[name].replace('dm³', 'L')}]",
+        "spacious": lambda name: f"  {name.replace('_', '   ')}\t",
+        "American": lambda name: name.replace("sulph", "sulf"),
+    }  # fmt: skip
+    return {name: spell[how](name) for name in FEATURES}
+
+
+SPELLINGS = (
+    "plain", "blanks", "dotted", "hyphens", "capitals", "camel", "labels", "labels with units",
+    "units in square brackets", "spacious", "American",
+)  # fmt: skip
+
+
+@settings(
+    deadline=None,
+    max_examples=200,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    separator=st.sampled_from([",", ";", "\t", "|", " "]),
+    decimal=st.sampled_from([".", ","]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]),
+    spelling=st.sampled_from(SPELLINGS),
+    newline=st.sampled_from(["\n", "\r\n", "\r"]),
+    index=st.booleans(),
+    rows=st.lists(st.integers(0, 19), min_size=1, max_size=6),
+    own=st.text(st.characters(codec="cp1252", categories=("L", "N", "P", "Zs")), max_size=12),
+)
+def test_what_pandas_writes_in_any_dialect_is_graded_as_the_frame_itself(
+    served, good, separator, decimal, quoting, encoding, spelling, newline, index, rows, own
+):
+    wines = good.iloc[rows].reset_index(drop=True)
+    text = wines.assign(cellar=own).rename(columns=spelled(spelling)).to_csv(
+        sep=separator, decimal=decimal, quoting=quoting, lineterminator=newline, index=index
+    )  # fmt: skip
+    content = text.encode(encoding)
+    table, answered = grade(served, content)
+    assert_graded(served, answered, wines)
+
+    # and the answer can be read as the file was written
+    given, answer = (
+        pd.read_csv(
+            io.StringIO(c.decode(encoding), newline=""), sep=separator, decimal=decimal,
+            keep_default_na=False,
+        )
+        for c in (content, graded.as_file(table, answered, 1))
+    )  # fmt: skip
+    assert len(answer) == len(given)
+    for name in spelled(spelling).values():
+        assert answer[name].tolist() == given[name].tolist()
+    grades, scores, _ = model.predict(served.model, served.spec, wines)
+    assert answer["predicted_grade"].tolist() == grades.tolist()
+    np.testing.assert_allclose(answer["predicted_score"].astype(float), scores, atol=6e-4)
+    assert [str(value).lstrip("'") for value in answer["cellar"]] == [
+        str(value).lstrip("'") for value in given["cellar"]
+    ]
+
+
+def test_the_answer_has_every_number_of_the_model(served, good):
+    table, answered = grade(served, good.to_csv(index=False).encode())
+    answer = pd.read_csv(io.BytesIO(graded.as_file(table, answered, 7)))
+    _, _, chances = model.predict(served.model, served.spec, good)
+    np.testing.assert_allclose(answer[[f"probability_{g}" for g in GRADES]], chances, atol=6e-5)
+    assert (answer["model_version"] == 7).all()
+    assert answer[["problem"]].isna().all(axis=None)
+    likely = [" or ".join(map(str, line.answer.likely)) for line in answered.lines]
+    assert answer["likely_grades"].astype(str).tolist() == likely
+    assert list(answer)[:12] == list(FEATURES)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "bom"),
+    [("utf-8", b""), ("utf-8", codecs.BOM_UTF8), ("utf-16-le", codecs.BOM_UTF16_LE),
+     ("utf-16-be", codecs.BOM_UTF16_BE), ("utf-16-le", b""), ("cp1252", b"")],
+)  # fmt: skip
+def test_the_answer_comes_back_as_the_file_was(served, good, encoding, bom):
+    given = good.assign(cellar="Schloß „Süd“ 5 €")
+    text = given.to_csv(index=False, sep=";", decimal=",", lineterminator="\r\n")
+    answer = answer_file(served, bom + text.encode(encoding))
+    assert answer.startswith(bom)
+    lines = answer[len(bom) :].decode(encoding).split("\r\n")
+    assert lines.pop() == ""
+    assert not any("\n" in line or "\r" in line for line in lines)
+    for line, before in zip(lines, text.split("\r\n"), strict=False):
+        assert line.startswith(before + ";")
+    score = lines[1].split(";")[lines[0].split(";").index("predicted_score")]
+    assert "," in score
+    assert "." not in score
+
+
+def test_bytes_of_no_encoding_come_back_as_they_were(served, good):
+    content = good.head(1).assign(cellar="here").to_csv(index=False).encode()
+    content = content.replace(b"here", b"\x81\x8d\xff")
+    assert b",\x81\x8d\xff," in answer_file(served, content)
+
+
+def test_cells_that_a_spreadsheet_would_run_are_made_harmless(served, good):
+    cells = ["=1+1", "+cmd|' /C calc'!A0", "-2", "@SUM(A1)", '=HYPERLINK("http://x")', "ok", "-",
+             "+3,5", "\t=1", " =1", "−5", "-1e3", "＝1+1", "-2+3+cmd", "+351 21 123"]  # fmt: skip
+    wines = good.head(len(cells)).assign(**{"=name": cells})
+    answer = pd.read_csv(
+        io.BytesIO(answer_file(served, wines.to_csv(index=False).encode())), keep_default_na=False
+    )
+    assert "'=name" in answer
+    harmless = {"-2", "ok", "-", "+3,5", "−5", "-1e3"}
+    expected = [cell if cell in harmless else f"'{cell}" for cell in cells]
+    assert [str(cell) for cell in answer["'=name"]] == expected
+
+
+def test_a_carriage_return_in_a_cell_leaves_the_answer_valid(served, good):
+    wines = good.head(2).assign(cellar=["above\rbelow", "one\ntwo"])
+    content = wines.to_csv(index=False, quoting=csv.QUOTE_ALL).encode()
+    answer = answer_file(served, content).decode()
+    rows = list(csv.reader(io.StringIO(answer, newline=""), strict=True))
+    assert len(rows) == 3
+    assert [row[12] for row in rows[1:]] == ["above\rbelow", "one\ntwo"]
+
+
+def test_a_bad_row_never_costs_the_others(served, good):
+    lines = good.head(8).assign(cellar="shelf").to_csv(index=False).splitlines()
+    lines[2] = '"' + lines[2]  # a quote that never ends
+    lines[4] = lines[4].replace("shelf", 'a "fine" one, too')
+    lines[5] = "1,2,3"
+    lines[6] = lines[6].replace("shelf", '"two\nlines"')
+    lines[7] = lines[7].replace("red", "rosé")
+    _, answered = grade(served, "\n".join(lines).encode())
+    problems = {line.number: line.problem for line in answered.lines}
+    assert problems == {
+        2: "", 3: "", 4: "", 7: "", 9: "",
+        5: "The row has 14 cells, the header has 13.",
+        6: "The row has 3 cells, the header has 13.",
+        8: "Type is “rosé”: give red or white.",
+    }  # fmt: skip
+    kept = good.iloc[[0, 1, 2, 5, 7]]
+    grades = model.predict(served.model, served.spec, kept)[0]
+    assert [line.answer.grade for line in answered.graded] == grades.tolist()
+
+
+def test_no_column_of_the_file_is_lost_to_the_answer(served, good):
+    content = good.assign(note="mine", shelf="a").to_csv(index=False).encode()
+    first = pd.read_csv(io.BytesIO(answer_file(served, content)))
+    assert (first["note"] == "mine").all()
+    assert first["note_"].isna().all()
+
+    plain = answer_file(served, good.assign(shelf="a").to_csv(index=False).encode())
+    earlier = pd.read_csv(io.BytesIO(plain))
+    changed = earlier.assign(alcohol=earlier["alcohol"] + 1, model_version=0)
+    again = pd.read_csv(io.BytesIO(answer_file(served, changed.to_csv(index=False).encode())))
+    assert list(again) == list(earlier)
+    assert (again["model_version"] == 1).all()
+    assert (again["predicted_score"] > earlier["predicted_score"]).all()
+
+
+def test_with_the_tasters_grades_the_answer_says_how_well_they_are_predicted(served, raw):
+    wines = raw[[*FEATURES, "quality"]].sample(300, random_state=3)
+    _, answered = grade(served, wines.to_csv(index=False).encode())
+    grades, scores, _ = model.predict(served.model, served.spec, wines)
+    truth = wines["quality"].to_numpy()
+    assert answered.scores["wines"] == 300
+    assert answered.scores["accuracy"] == pytest.approx((grades == truth).mean())
+    assert answered.scores["within_one"] == pytest.approx((abs(grades - truth) <= 1).mean())
+    assert answered.scores["rmse"] == pytest.approx(np.sqrt(((scores - truth) ** 2).mean()))
+    known = set(map(tuple, served.wines[[*FEATURES]].to_numpy()))
+    assert answered.seen == sum(tuple(wine) in known for wine in wines[[*FEATURES]].to_numpy())
+    assert answered.seen > 20
+    _, without = grade(served, wines.drop(columns="quality").to_csv(index=False).encode())
+    assert without.scores is None
+
+
+def many(good, count):
+    return pd.concat([good] * (count // len(good) + 1)).head(count)
+
+
+@pytest.mark.parametrize(
+    ("what", "make", "says"),
+    [
+        ("a header of 100,000 columns", lambda good: ",".join(map(str, range(100_000))) + "\n1,2\n",
+         "The file has 100,000 columns: give at most 200."),
+        ("one column 100,000 times", lambda good: "alcohol," * 100_000 + "\n",
+         "The file has 100,001 columns: give at most 200."),
+        ("20,001 wines", lambda good: many(good, 20_001).to_csv(index=False),
+         "The file has 20,001 wines: give at most 20,000 at a time."),
+        ("a million lines", lambda good: "\n" * 1_000_000,
+         "The file has more than 100,000 lines: give fewer wines at a time."),
+        ("a cell of 4 MB", lambda good: good.to_csv(index=False) + "x" * 4_000_000, None),
+        ("one quote, then 4 MB", lambda good: good.to_csv(index=False) + '"' + "x\n" * 90_000, None),
+        ("a quote in each of 20,000 rows", lambda good: good.to_csv(index=False) + '"1,2\n' * 20_000,
+         "The file has more than 1,000 rows with a quote that does not end."),
+        ("5 MB of commas", lambda good: good.to_csv(index=False) + "," * 4_900_000, None),
+        ("6 MB", lambda good: "x" * 6_000_000, "The file is larger than 5 MB."),
+    ],
+)  # fmt: skip
+def test_no_file_takes_long(served, good, what, make, says):
+    content = make(good).encode()
+    began = time.process_time()
+    if says is None:
+        grade(served, content)
+    else:
+        with pytest.raises(files.BadFile) as refused:
+            files.read(content, served.spec.columns)
+        assert str(refused.value) == says
+    assert time.process_time() - began < 5  # hours, once; 0.1 s on a machine that is idle
+
+
+def test_rows_are_numbered_as_in_a_spreadsheet(served, good):
+    first, *rows = good.head(3).to_csv(index=False).splitlines()
+    rows[2] = "x" + rows[2]
+    text = "\n".join(["", first, rows[0], "", ",,", *rows[1:]])
+    _, answered = grade(served, text.encode())
+    assert [line.number for line in answered.lines] == [3, 6, 7]
+    assert [number for number, _ in answered.problems] == [7]
+
+
+# Files that people have: each is made from six wines, and the page in docs/ says what becomes of it.
+def accepted():
+    """Pairs of what is unusual about a file, and how it is made from a frame with quality."""
+
+    def text(wines, **options):
+        return wines.drop(columns="quality").to_csv(index=False, **options)
+
+    def blank(wines):
+        return wines.rename(columns=lambda name: name.replace("_", " "))
+
+    return [
+        ("from a German Excel: semicolons, decimal comma",
+         lambda w: text(blank(w), sep=";", decimal=",")),
+        ("the same in Windows' encoding, with umlauts",
+         lambda w: text(blank(w).assign(Weingut="Schloß Müller"), sep=";", decimal=",").encode("cp1252")),
+        ("`sep=;` in the first line", lambda w: "sep=;\r\n" + text(w, sep=";", decimal=",")),
+        ("from R: dotted names, row names",
+         lambda w: w.rename(columns=lambda n: n.replace("_", ".")).to_csv()),
+        ("from R's write.table: blanks between, no name above the row names",
+         lambda w: w.drop(columns="quality").to_csv(sep=" ", index_label=False, quoting=csv.QUOTE_NONNUMERIC)),
+        ("Kaggle's winequalityN: `type` first, `quality` last",
+         lambda w: blank(w)[["type", *[c for c in blank(w) if c not in ("type",)]]].to_csv(index=False)),
+        ("two columns without a name", lambda w: text(w.assign(**{"": "ok", " ": "late"}))),
+        ("a title and an empty line above the header",
+         lambda w: "Lab report 2026" + "," * 11 + "\n\n" + text(w)),
+        ("comment lines above the header",
+         lambda w: "# LabSoft 4.2\n# 2026-11-23, 14:05\n" + text(w)),
+        ("a comment below the wines", lambda w: text(w) + "# exported by LabSoft\n"),
+        ("a sum below the wines", lambda w: text(w) + "Total: 6 wines,,,,,,,,,,,\n"),
+        ("units in a row of their own",
+         lambda w: text(w).replace("\n", "\ng/l,g/l,g/l,-,g/l,g/l,mg/l,mg/l,g/l,g/ml,% vol,\n", 1)),
+        ("units in brackets",
+         lambda w: text(w.rename(columns=spelled("labels with units")))),
+        ("units behind the numbers", lambda w: text(w.assign(alcohol=w["alcohol"].map("{} %".format)))),
+        ("hyphens for blanks", lambda w: text(w.rename(columns=lambda n: n.replace("_", "-")))),
+        ("a column of formulas", lambda w: text(w.assign(name="=1+1"))),
+        ("empty columns at the right", lambda w: text(w).replace("\n", ",,,\n")),
+        ("empty lines below the wines", lambda w: text(w) + ",,,,,,,,,,,\n" * 50),
+        ("UTF-16, as Excel's Unicode text", lambda w: text(w, sep="\t").encode("utf-16")),
+        ("a byte order mark", lambda w: text(w).encode("utf-8-sig")),
+        ("line ends of an old Mac", lambda w: text(w, lineterminator="\r")),
+        ("everything in quotes", lambda w: text(w, quoting=csv.QUOTE_ALL)),
+        ("bars between the cells", lambda w: text(w, sep="|")),
+        ("decimal commas in quotes, commas between", lambda w: text(w, decimal=",")),
+        ("colours in capitals", lambda w: text(w.assign(type=w["type"].str.upper()))),
+        ("`R` and `W`, `Red wine` and `White wine`",
+         lambda w: text(w.assign(type=[t[0].upper() if n % 2 else f"{t.title()} wine"
+                                       for n, t in enumerate(w["type"])]))),
+        ("`Colour` for `type`", lambda w: text(w.rename(columns={"type": "Colour"}))),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def six(raw):
+    """The six wines of the files that people have."""
+    return pd.concat([raw.head(3), raw.tail(3)])[[*FEATURES, "quality"]].reset_index(drop=True)
+
+
+def as_bytes(content):
+    return content if isinstance(content, bytes) else content.encode()
+
+
+def test_files_as_people_have_them_are_graded(served, six, proven):
+    for what, make in accepted():
+        table, answered = grade(served, as_bytes(make(six)))
+        assert_graded(served, answered, six)
+        separator = {"\t": "tab", " ": "blank"}.get(
+            table.dialect.separator, table.dialect.separator
+        )
+        left = len(answered.left_out)
+        note = (
+            f"; left out: {left} row{'s' * (left > 1)} that hold{'s' * (left == 1)} no wine"
+            if left
+            else ""
+        )
+        proven.row(
+            what, f"all 6 wines graded{note}",
+            f"{table.dialect.encoding}, `{separator}`, decimal `{table.decimal}`",
+        )  # fmt: skip
+        text = answer_file(served, as_bytes(make(six))).decode(table.dialect.encoding)
+        lines = io.StringIO(text.removeprefix(f"{table.dialect.hint}\r\n"), newline="")
+        header, *rows = csv.reader(lines, delimiter=table.dialect.separator, strict=True)
+        grades = [row[header.index("predicted_grade")] for row in rows]
+        assert grades == [str(line.answer.grade) for line in answered.lines]
+
+
+def test_ucis_own_files_are_graded_once_the_colour_is_known(served, raw, proven):
+    for colour in ("red", "white"):
+        wines = raw[raw["type"] == colour].head(6)
+        text = wines[[*NAMES, "quality"]].rename(columns=lambda n: n.replace("_", " ")).to_csv(
+            index=False, sep=";", quoting=csv.QUOTE_NONNUMERIC
+        )  # fmt: skip
+        table = files.read(text.encode(), served.spec.columns)
+        assert "type" not in table.names
+        answered = graded.answer_all(table, served, colour)
+        assert_graded(served, answered, wines)
+        assert answered.scores["wines"] == 6
+        proven.row(
+            f"UCI's own winequality-{colour}.csv: no column for the colour",
+            "asked for the colour once, then all 6 wines graded",
+            "utf-8, `;`, decimal `.`",
+        )
+
+
+def refused():
+    """Pairs of what is wrong with a file, and how it is made from a frame of wines."""
+    return [
+        ("an empty file", lambda w: b""),
+        ("a header and no wines", lambda w: w.head(0).to_csv(index=False)),
+        ("a picture", lambda w: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"),
+        ("an Excel workbook", lambda w: b"PK\x03\x04\x14\0\x06\0"),
+        ("a letter", lambda w: "Dear all,\nplease find the wines attached.\n"),
+        ("wines without a header", lambda w: w.to_csv(index=False, header=False)),
+        ("no column `density`", lambda w: w.drop(columns="density").to_csv(index=False)),
+        ("`alcohol` and `Alcohol`", lambda w: w.assign(Alcohol=10).to_csv(index=False)),
+        ("decimal commas without quotes, commas between",
+         lambda w: w.to_csv(index=False, decimal=",", quoting=csv.QUOTE_NONE, quotechar=None,
+                            sep=";").replace(";", ",")),
+        ("20,001 wines", lambda w: pd.concat([w] * 3334).head(20_001).to_csv(index=False)),
+        ("a header of 100,000 columns", lambda w: ",".join(map(str, range(100_000))) + "\n1,2\n"),
+    ]  # fmt: skip
+
+
+def test_a_file_that_is_no_table_of_wines_is_refused_in_a_sentence(served, six, proven):
+    for what, make in refused():
+        with pytest.raises(files.BadFile) as error:
+            files.read(as_bytes(make(six[[*FEATURES]])), served.spec.columns)
+        proven.row(what, f"refused: {error.value}", "")
+
+
+WRONG = [
+    ("alcohol", ""), ("alcohol", "strong"), ("alcohol", "nan"), ("alcohol", "1_0"), ("ph", "-3"),
+    ("ph", "33"), ("density", "996.8"), ("free_sulfur_dioxide", "99"), ("type", "rosé"), ("type", ""),
+]  # fmt: skip
+
+
+def test_a_wine_that_is_none_is_named_by_its_row_and_the_others_are_graded(served, six, proven):
+    good = six[[*FEATURES]].head(1).astype(str)
+    rows = [good.assign(**{name: value}) for name, value in WRONG]
+    _, answered = grade(served, pd.concat([*rows, good]).to_csv(index=False).encode())
+    assert len(answered.graded) == 1
+    for number, ((name, value), line) in enumerate(
+        zip(WRONG, answered.lines[:-1], strict=True), start=2
+    ):
+        assert line.number == number
+        what = f"a row whose `{name}` is {f'`{value}`' if value else 'empty'}"
+        proven.row(what, f"no grade for the row: {line.problem}", "the others are graded")
+
+
+def test_the_page_says_what_these_tests_have_proven(proven):
+    proven.compare(
+        "files-of-wines.md",
+        """# Files of wines
+
+What the predictor makes of CSV files as people have them. The answer comes back in the encoding, separator,
+decimal mark and line ends of the file, with the grades in further columns. tests/apps/test_predictor_files.py
+proves each row and generates this page.
+""",
+        ("given", "what becomes of it", "read as"),
+    )
 
 
 @pytest.fixture
@@ -21,221 +452,89 @@ def page(open_page, predictor):
     return page
 
 
-def give(page, file):
+def give(page, path):
     """Give the page a file, in place of the one before."""
     clear = page.get_by_role("button", name="Clear")
     if clear.is_visible():
         clear.click()
         expect(page.locator("#graded")).to_have_text("")
-    page.locator("input[type=file]").set_input_files(file)
+    page.locator("input[type=file]").set_input_files(path)
 
 
 def download(page):
-    """The file that the page's button gives, as a frame."""
+    """The bytes of the file that the page's button gives."""
     with page.expect_download() as given:
         page.get_by_role("button", name="Download the graded wines").click()
     assert given.value.suggested_filename == "graded_wines.csv"
-    return pd.read_csv(given.value.path(), keep_default_na=True)
+    return given.value.path().read_bytes()
 
 
-def test_a_file_of_wines_comes_back_with_the_grades_of_wine_model(page, fitted, raw, tmp_path):
-    good = raw[[*FEATURES]].sample(300, random_state=1).reset_index(drop=True)
-    given = good.assign(cellar=[f"shelf {i}; „left“" for i in range(len(good))])
-    spoilt = given.iloc[[0, 1, 2]].astype(object)
-    spoilt.loc[0, "alcohol"] = "strong"
-    spoilt.loc[1, ["free_sulfur_dioxide", "total_sulfur_dioxide"]] = [80, 20]
-    spoilt.loc[2, "type"] = "rosé"
-    beyond = given.iloc[[3]].assign(alcohol=16.0)
-    pd.concat([given, spoilt, beyond]).to_csv(tmp_path / "cellar.csv", index=False)
-
-    give(page, tmp_path / "cellar.csv")
-    expect(page.locator("#graded h2").first).to_have_text("301 of 304 wines graded")
-    assert page.locator("#graded .rows").nth(0).locator("li").all_inner_texts() == [
-        "Row 302: Alcohol is “strong”: give a number in % vol.",
-        "Row 303: Free sulphur dioxide 80 mg/dm³ is above the total of 20 mg/dm³, of which it is "
-        "a part.",
-        "Row 304: Type is “rosé”: give red or white.",
-    ]
-    expect(page.locator("#graded .rows").nth(1)).to_contain_text("Row 305: Alcohol 16 % vol is ab")
-
-    graded = download(page)
-    wines = pd.concat([good, beyond[[*FEATURES]]])
-    grades, expected, chances = model.predict(*fitted, wines)
-    answered = graded[graded["problem"].isna()]
-    assert answered["predicted_grade"].astype(int).tolist() == grades.tolist()
-    np.testing.assert_allclose(answered["expected_grade"], expected, atol=5e-4)
-    columns = [f"probability_{grade}" for grade in GRADES]
-    np.testing.assert_allclose(answered[columns], chances, atol=5e-5)
-    assert len(set(grades)) > 3
-    pd.testing.assert_frame_equal(
-        answered[[*FEATURES]].astype(wines.dtypes).reset_index(drop=True),
-        wines.reset_index(drop=True),
+def test_the_page_shows_the_rows_and_gives_the_file_back(page, predictor, six, tmp_path):
+    wines = six.astype({"type": object})
+    wines.loc[1, "type"] = "rosé"
+    wines.loc[2, "residual_sugar"] = 60
+    content = wines.to_csv(index=False, sep=";", decimal=",").encode("utf-8-sig")
+    (tmp_path / "wines.csv").write_bytes(content + b"# the end\n")
+    give(page, tmp_path / "wines.csv")
+    expect(page.locator("#graded h2").first).to_have_text("5 of 6 wines graded")
+    expect(page.locator("#graded .scores")).to_contain_text(
+        "of 5 predicted grades are the tasters'"
     )
-    assert graded["cellar"].tolist()[:300] == given["cellar"].tolist()
-    assert (graded["model_version"] == 1).all()
-
-    refused = graded.loc[300:302]
-    assert refused[["predicted_grade", "expected_grade", *columns]].isna().all(axis=None)
-    assert [text.split(" is ")[0] for text in refused["problem"]] == [
-        "Alcohol",
-        "Free sulphur dioxide 80 mg/dm³",
-        "Type",
-    ]
-    assert graded.loc[303, "note"].startswith("Alcohol 16 % vol is above")
-
-    table = page.locator("#graded table tbody tr").all_inner_texts()
-    counted = {int(row.split()[0]): sum(map(int, row.split()[1:])) for row in table}
-    assert counted == {int(g): int((grades == g).sum()) for g in set(grades)}
+    lists = page.locator("#graded ul.rows")
+    expect(lists.nth(0)).to_have_text("Row 3: Type is “rosé”: give red or white.")
+    expect(lists.nth(1)).to_contain_text("Row 4: Outside the data: this grade is a guess.")
+    expect(lists.nth(2)).to_have_text("Row 8: # the end")
+    rows = [row.split("\t") for row in page.locator("#graded .graded tbody tr").all_inner_texts()]
+    assert [row[0] for row in rows] == ["2", "3", "4", "5", "6", "7"]
+    grade, score = predictor.answer(six[[*FEATURES]].iloc[0].to_dict())
+    assert rows[0][1:4] == ["red", str(grade), f"{score:.2f}"]
+    assert rows[0][5] == str(six["quality"][0])
+    assert rows[1][6] == "no grade: Type is “rosé”: give red or white."
+    assert rows[2][6] == "outside the data"
+    assert download(page) == answer_file(predictor.served, content)
 
 
-def test_the_file_of_examples_can_be_given_back(page, fitted, tmp_path):
+def test_the_page_asks_for_the_colour_once(page, predictor, raw, tmp_path):
+    wines = raw[raw["type"] == "white"].head(4)
+    wines[[*NAMES]].to_csv(tmp_path / "white.csv", index=False)
+    asked = page.get_by_role("radiogroup", name="The file has no column for the colour")
+    give(page, tmp_path / "white.csv")
+    expect(page.get_by_label("All are white")).to_be_visible()
+    expect(page.locator("#graded")).to_have_text(
+        "Say which colour the wines have, and they are graded."
+    )
+    expect(page.get_by_role("button", name="Download the graded wines")).to_have_count(0)
+    page.get_by_label("All are white").check()
+    expect(page.locator("#graded h2").first).to_have_text("4 of 4 wines graded")
+    answer = pd.read_csv(io.BytesIO(download(page)))
+    grades = model.predict(predictor.served.model, predictor.served.spec, wines)[0]
+    assert answer["predicted_grade"].tolist() == grades.tolist()
+    # a file that says so itself is not asked about
+    wines[[*FEATURES]].to_csv(tmp_path / "typed.csv", index=False)
+    give(page, tmp_path / "typed.csv")
+    expect(page.locator("#graded h2").first).to_have_text("4 of 4 wines graded")
+    expect(asked).to_have_count(0)
+    expect(page.get_by_label("All are white")).to_be_hidden()
+
+
+def test_a_file_that_is_refused_leaves_nothing_to_download(page, tmp_path, six):
+    (tmp_path / "letter.csv").write_text("Dear all,\nthe wines are attached.\n")
+    give(page, tmp_path / "letter.csv")
+    expect(page.locator("#graded .banner.bad")).to_contain_text("No row of the file names the")
+    expect(page.get_by_role("button", name="Download the graded wines")).to_have_count(0)
+    six.to_csv(tmp_path / "wines.csv", index=False)
+    give(page, tmp_path / "wines.csv")
+    expect(page.locator("#graded h2").first).to_have_text("6 of 6 wines graded")
+
+
+def test_the_file_of_examples_can_be_given_back(page, predictor, tmp_path):
     with page.expect_download() as given:
         page.get_by_role("link", name="Get a file of examples").click()
     given.value.save_as(tmp_path / "wines.csv")
-    examples = pd.DataFrame(fitted[1]["examples"])
+    examples = model.example_frame(predictor.served.spec)
     pd.testing.assert_frame_equal(
-        pd.read_csv(tmp_path / "wines.csv"), examples[[*NAMES, "type"]], check_dtype=False
+        pd.read_csv(tmp_path / "wines.csv"), examples[[*FEATURES]], check_dtype=False
     )
     give(page, tmp_path / "wines.csv")
     count = len(examples)
-    expect(page.locator("#graded h2")).to_have_text(f"{count} of {count} wines graded")
-    assert (
-        download(page)["predicted_grade"].tolist() == model.predict(*fitted, examples)[0].tolist()
-    )
-
-
-def test_no_column_of_the_file_is_lost_to_the_answer(page, raw, tmp_path):
-    wines = raw[[*FEATURES]].head(3).reset_index(drop=True).assign(shelf=["a", "b", "c"])
-    wines.assign(note="from the cellar").to_csv(tmp_path / "noted.csv", index=False)
-    give(page, tmp_path / "noted.csv")
-    expect(page.locator("#graded .banner.bad")).to_have_text(
-        "The file has a column 'note', as the answer will: give yours another name."
-    )
-    wines.to_csv(tmp_path / "wines.csv", index=False)
-    give(page, tmp_path / "wines.csv")
-    expect(page.locator("#graded h2")).to_have_text("3 of 3 wines graded")
-    graded = download(page)
-    # an earlier answer is graded anew
-    graded.assign(alcohol=13.5, model_version=0).to_csv(tmp_path / "again.csv", index=False)
-    give(page, tmp_path / "again.csv")
-    expect(page.locator("#graded h2")).to_have_text("3 of 3 wines graded")
-    again = download(page)
-    assert list(again) == list(graded)
-    assert again["shelf"].tolist() == ["a", "b", "c"]
-    assert (again["model_version"] == 1).all()
-    assert (again["expected_grade"] > graded["expected_grade"]).all()
-
-
-def test_a_file_that_is_no_table_of_wines_is_refused_in_words(
-    page, predictor, raw, proven, tmp_path
-):
-    head = raw[[*FEATURES]].head(2)
-    text = head.to_csv(index=False)
-    files = {
-        "an empty file": b"",
-        "a header and no wines": text.splitlines()[0].encode(),
-        "a picture": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
-        "a spreadsheet's text in UTF-16": text.encode("utf-16"),
-        "a letter": b"Dear all,\nplease find the wines attached.\n",
-        "a quote that never ends": text.encode() + b'"7.4,0.7',
-        "no column `density`": head.drop(columns="density").to_csv(index=False).encode(),
-        "`alcohol` and `Alcohol`": head.assign(Alcohol=10).to_csv(index=False).encode(),
-        "a column `note` of its own": head.assign(note="cellar").to_csv(index=False).encode(),
-        "a row of 3 fields": text.encode() + b"1,2,3\n",
-        "a row of 13 fields": text.encode() + text.splitlines()[1].encode() + b",13\n",
-        "5,002 wines": pd.concat([head] * 2501).to_csv(index=False).encode(),
-    }
-    for name, content in files.items():
-        (tmp_path / "wines.csv").write_bytes(content)
-        give(page, tmp_path / "wines.csv")
-        refusal = page.locator("#graded .banner.bad")
-        expect(refusal).to_be_visible()
-        expect(page.get_by_role("button", name="Download the graded wines")).to_have_count(0)
-        proven.row(name, refusal.inner_text().strip(), "none is graded")
-    (tmp_path / "at last.csv").write_text(text)
-    give(page, tmp_path / "at last.csv")
-    expect(page.locator("#graded h2")).to_have_text("2 of 2 wines graded")
-    expect(page.get_by_role("button", name="Download the graded wines")).to_be_visible()
-    assert "Traceback" not in predictor.output
-
-
-def test_a_wine_that_is_none_is_told_by_its_row_and_the_others_are_graded(
-    page, predictor, raw, proven, tmp_path
-):
-    good = raw[[*FEATURES]].head(1).astype(object)
-    wrong = [
-        ("alcohol", ""), ("alcohol", "strong"), ("alcohol", "nan"), ("alcohol", "1_0"),
-        ("ph", -3), ("ph", 33), ("density", 996.8), ("free_sulfur_dioxide", 99),
-        ("type", "rosé"), ("type", ""),
-    ]  # fmt: skip
-    rows = [good.assign(**{name: value}) for name, value in wrong]
-    pd.concat([*rows, good]).to_csv(tmp_path / "wines.csv", index=False)
-    give(page, tmp_path / "wines.csv")
-    expect(page.locator("#graded h2").first).to_have_text(f"1 of {len(wrong) + 1} wines graded")
-    told = page.locator("#graded .rows").nth(0).locator("li").all_inner_texts()
-    for number, ((name, value), line) in enumerate(zip(wrong, told, strict=True), start=2):
-        row, _, said = line.partition(": ")
-        assert row == f"Row {number}"
-        proven.row(f"`{name}` is `{value}`" if value != "" else f"`{name}` is empty", said,
-                   "the others are graded")  # fmt: skip
-    assert "Traceback" not in predictor.output
-
-
-def test_the_page_says_what_these_tests_have_proven(proven):
-    proven.compare(
-        "bad-csv.md",
-        """# Wrong files of wines
-
-What the predictor's page answers to a CSV file that it cannot grade, or not all of. Every row was
-proven in a browser, on the running app. This page is generated by
-tests/apps/test_predictor_files.py.
-""",
-        ("given", "it says", "what becomes of the wines"),
-    )
-
-
-@pytest.fixture(scope="module")
-def spec(fitted):
-    """The columns by name, and the types, as the app has them from spec.json."""
-    return {column["name"]: column for column in fitted[1]["columns"]}, fitted[1]["types"]
-
-
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_reading_takes_any_separator_order_and_way_to_write_a_name(raw, spec, separator, encoding):
-    columns, types = spec
-    wines = raw[[*reversed(FEATURES)]].head(20)
-    labelled = wines.rename(columns={name: column["label"] for name, column in columns.items()})
-    text = labelled.to_csv(index=False, sep=separator, lineterminator="\r\n")
-    frame = checks.read_csv(text.encode(encoding), columns)
-    read, problems, notes = checks.check_rows(frame, columns, types)
-    assert not problems.any()
-    assert not notes.any()
-    pd.testing.assert_frame_equal(
-        read[[*FEATURES]].reset_index(drop=True), wines[[*FEATURES]], check_dtype=False
-    )
-
-
-def test_rows_are_numbered_as_in_the_file(raw, spec):
-    columns, types = spec
-    first, *rows = raw[[*FEATURES]].head(3).to_csv(index=False).splitlines()
-    rows[2] = "x" + rows[2]
-    frame = checks.read_csv("\n".join(["", first, rows[0], "", ",,", *rows[1:]]).encode(), columns)
-    wines, problems, _ = checks.check_rows(frame, columns, types)
-    assert list(wines.index) == [3, 6]
-    assert problems[problems != ""].index.tolist() == [7]
-
-
-def test_columns_of_nothing_at_the_right_are_left_out(raw, spec):
-    text = raw[[*FEATURES]].head(2).to_csv(index=False)
-    plain = checks.read_csv(text.encode(), spec[0])
-    wider = checks.read_csv(text.replace("\n", ",, \n").encode(), spec[0])
-    pd.testing.assert_frame_equal(wider, plain)
-    with pytest.raises(checks.BadFile, match="Row 2 has 13 fields, the header has 12"):
-        checks.read_csv(text.replace("red\n", "red,5\n", 1).encode(), spec[0])
-
-
-def test_a_column_given_twice_is_refused(raw, spec):
-    twice = raw[[*FEATURES]].head(1).assign(**{"Alcohol": 10}).to_csv(index=False)
-    with pytest.raises(checks.BadFile, match="two columns 'alcohol'"):
-        checks.read_csv(twice.encode(), spec[0])
+    expect(page.locator("#graded h2").first).to_have_text(f"{count} of {count} wines graded")

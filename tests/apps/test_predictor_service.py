@@ -2,9 +2,11 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 import requests
 from gradio_client import Client
@@ -27,8 +29,8 @@ def client(predictor):
 def post(predictor):
     """Asks as curl does: returns the event's name and its data."""
 
-    def post(wine):
-        url = f"{predictor.url}/gradio_api/call/predict"
+    def post(call, wine):
+        url = f"{predictor.url}/gradio_api/call/{call}"
         event = requests.post(url, json={"data": [wine]}, timeout=30).json()["event_id"]
         event, data = requests.get(f"{url}/{event}", timeout=30).text.strip().split("\n")
         return event.removeprefix("event: "), json.loads(data.removeprefix("data: "))
@@ -36,28 +38,46 @@ def post(predictor):
     return post
 
 
-def test_the_api_answers_as_wine_model_does(client, post, fitted, wines):
-    sample = wines[[*FEATURES]].sample(12, random_state=4)
-    grades, expected, chances = model.predict(*fitted, sample)
-    for place, wine in enumerate(sample.to_dict("records")):
+SENTENCE = re.compile(r"[A-Z].{10,300}[.!]")
+
+
+def test_the_api_answers_as_wine_model_does(client, post, predictor, wines):
+    sample = wines[[*FEATURES]].sample(12, random_state=4).to_dict("records")
+    served = predictor.served
+    grades, scores, chances = model.predict(served.model, served.spec, pd.DataFrame(sample))
+    for place, wine in enumerate(sample):
         answer = client.predict(wine=wine, api_name="/predict")
         assert answer["grade"] == grades[place]
-        assert answer["expected"] == pytest.approx(expected[place])
+        assert answer["predicted_score"] == pytest.approx(scores[place])
         assert list(answer["probabilities"]) == [str(grade) for grade in GRADES]
         assert list(answer["probabilities"].values()) == pytest.approx(chances[place].tolist())
-        assert sum(answer["probabilities"][str(g)] for g in answer["grade_set"]) > 0.5
-        assert answer["notes"] == []
+        assert sum(answer["probabilities"][str(g)] for g in answer["likely_grades"]) > 0.5
+        assert answer["outside_data"] == bool(answer["notes"])
+        assert answer["nearest_wine"]["wine_id"] == served.nearest(wine).iloc[0]["wine_id"]
         assert answer["model_version"] == 1
-        assert post(wine) == ("complete", [answer])
+        assert post("predict", wine) == ("complete", [answer])
+    assert client.predict(wines=sample, api_name="/predict_many") == [
+        {**client.predict(wine=wine, api_name="/predict"), **rounded(answer)}
+        for wine, answer in zip(
+            sample, client.predict(wines=sample, api_name="/predict_many"), strict=True
+        )
+    ]
 
 
-def test_the_api_offers_predict_alone(client, predictor):
-    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/predict"]
+def rounded(answer):
+    """The floats of an answer, which differ in the last place when many wines are asked at once."""
+    return {key: answer[key] for key in ("predicted_score", "probabilities")}
 
 
-def test_the_api_says_what_is_wrong(client, post, fitted, predictor):
-    wine = {name: fitted[1]["examples"][0][name] for name in FEATURES}
-    for changes, said in [
+def test_the_api_offers_its_two_calls_alone(client):
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    assert sorted(named) == ["/predict", "/predict_many"]
+
+
+def test_the_api_says_what_is_wrong(client, post, predictor, capfd):
+    wine = predictor.served.typical("red")
+    total = f"{wine['total_sulfur_dioxide']:g}"
+    cases = [
         ({"alcohol": None}, "Alcohol is empty: give a number in % vol."),
         ({"alcohol": "much"}, "Alcohol is “much”: give a number in % vol."),
         ({"ph": -3}, "pH is -3: it cannot be negative."),
@@ -66,77 +86,123 @@ def test_the_api_says_what_is_wrong(client, post, fitted, predictor):
         ({"colour": "red", "price": 9}, "A wine has no colour, price."),
         (
             {"free_sulfur_dioxide": 99},
-            "Free sulphur dioxide 99 mg/dm³ is above the total of 12 mg/dm³, of which it is a part.",
+            f"Free sulphur dioxide 99 mg/dm³ is above the total of {total} mg/dm³, of which it is a "
+            "part.",
         ),
-    ]:
-        event, data = post(wine | changes)
+    ]
+    for changes, said in cases:
+        event, data = post("predict", wine | changes)
         assert (event, data["error"]) == ("error", said)
+    # in a list, each gets its own sentence and costs the others nothing
+    event, (answers,) = post("predict_many", [wine | changes for changes, _ in cases] + [wine, 3])
+    assert event == "complete"
+    assert [answer["error"] for answer in answers[:-2]] == [said for _, said in cases]
+    assert answers[-2]["grade"] == predictor.answer(wine)[0]
+    assert answers[-1] == {
+        "error": "Give the wine as an object with a value for every measurement."
+    }
     with pytest.raises(
         AppError, match=r"Fixed acidity is empty.* Alcohol is empty.* Type is empty"
     ):
         client.predict(wine={}, api_name="/predict")
     with pytest.raises(AppError, match="Give the wine as an object"):
         client.predict(wine=[1, 2], api_name="/predict")
-    beyond = client.predict(wine=wine | {"alcohol": 16}, api_name="/predict")
-    assert beyond["notes"] == [
-        "Alcohol 16 % vol is above anything the model has seen (8 to 14.9 % vol): the grade is a "
-        "guess there."
-    ]
-    assert "Traceback" not in predictor.output
+    for wines in ([], [wine] * 1001, wine):
+        with pytest.raises(AppError, match="Give the wines as a list of 1 to 1,000 objects"):
+            client.predict(wines=wines, api_name="/predict_many")
+    beyond = client.predict(wine=wine | {"residual_sugar": 60}, api_name="/predict")
+    assert beyond["outside_data"]
+    assert "is above any red wine the model has seen" in beyond["notes"][0]
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
-def test_the_examples_on_the_page_run_as_they_stand(open_page, predictor, fitted):
-    page = open_page(predictor.url)
+@pytest.mark.parametrize("call", ["predict", "predict_many", "nothing", "show"])
+@pytest.mark.parametrize(
+    "body",
+    ['{"data": []}', '{"data": [1, 2]}', '{"data": "x"}', "{}", "[]", "null", "", "{", "[" * 9999],
+)
+def test_a_malformed_call_gets_a_sentence(predictor, call, body, capfd):
+    url = f"{predictor.url}/gradio_api/call/{call}"
+    answer = requests.post(url, body, headers={"Content-Type": "application/json"}, timeout=30)
+    assert answer.status_code == (400 if call.startswith("predict") else 404)
+    assert SENTENCE.fullmatch(answer.json()["error"])
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_a_call_of_too_many_bytes_gets_a_sentence(predictor):
+    url = f"{predictor.url}/gradio_api/call/predict"
+    answer = requests.post(url, b"[" * 6_000_000, timeout=30)
+    assert (answer.status_code, answer.json()) == (413, {"error": "The call is larger than 5 MB."})
+
+
+def test_an_event_that_is_not_there_gets_a_sentence(predictor, capfd):
+    answer = requests.get(f"{predictor.url}/gradio_api/call/predict/abc", timeout=30)
+    *_, event, data = answer.text.strip().split("\n")
+    assert event == "event: error"
+    assert SENTENCE.fullmatch(json.loads(data.removeprefix("data: "))["error"])
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_the_examples_on_the_page_run_as_they_stand(open_page, predictor):
+    page = open_page(predictor.url, permissions=["clipboard-read", "clipboard-write"])
     page.get_by_role("tab", name="From a program").click(timeout=20_000)
-    python, curl, answer = (
-        page.get_by_label(label, exact=True).inner_text()
-        for label in ("Python example", "curl example", "the answer")
-    )
-    shown = json.loads(answer)
+
+    def copied(label):
+        page.get_by_role("button", name=f"Copy the {label}", exact=True).click()
+        text = page.get_by_label(label, exact=True).text_content()
+        page.wait_for_function(
+            "text => navigator.clipboard.readText().then(t => t === text)", arg=text
+        )
+        return page.evaluate("navigator.clipboard.readText()")
 
     def run(*command):
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    by_python = ast.literal_eval(run(sys.executable, "-c", python))
-    event, data = run("sh", "-c", curl).strip().split("\n")
+    shown = json.loads(copied("answer"))
+    by_python = ast.literal_eval(run(sys.executable, "-c", copied("Python example")))
+    event, data = run("sh", "-c", copied("curl example")).strip().split("\n")
     assert event == "event: complete"
     assert json.loads(data.removeprefix("data: ")) == [by_python]
-    for key in ("grade", "grade_set", "notes", "model_version"):
+    for key in ("grade", "likely_grades", "notes", "model_version"):
         assert by_python[key] == shown[key]
-    assert by_python["expected"] == pytest.approx(shown["expected"], abs=5e-4)
+    assert by_python["predicted_score"] == pytest.approx(shown["predicted_score"], abs=5e-4)
     assert by_python["probabilities"] == pytest.approx(shown["probabilities"], abs=5e-4)
-    typical = {c["name"]: c["typical"]["red"] for c in fitted[1]["columns"]} | {"type": "red"}
-    grade, expected = answer_of(fitted, typical)
-    assert (by_python["grade"], by_python["expected"]) == (grade, pytest.approx(expected))
+    grade, score = predictor.answer(predictor.served.typical("red"))
+    assert (by_python["grade"], by_python["predicted_score"]) == (grade, pytest.approx(score))
+    lines = run(sys.executable, "-c", copied("batch example")).splitlines()
+    stronger = predictor.answer(predictor.served.typical("red") | {"alcohol": 12.5})[0]
+    assert lines == [f"{grade} None", f"{stronger} None"]
 
 
 # two versions that grade every wine 3: the first is to be served, the second, newer, is not
 REGISTER = """
 import json, pathlib, tempfile
 import pandas as pd
-from wine import model
+from wine import registry
 from wine.connection import connect
 
 project = connect()
 with tempfile.TemporaryDirectory() as folder:
-    files = pathlib.Path(model.download(model.served(project), folder))
+    files = pathlib.Path(registry.fetch(registry.served(project), folder))
     spec = json.loads((files / "spec.json").read_text())
     spec["cuts"] = [cut + 10 for cut in spec["cuts"]]
+    for example in spec["examples"]:
+        example["predicted_grade"] = 3
     for column in spec["columns"]:  # so that the form is another, too
         column["typical"] = {kind: value * 1.01 for kind, value in column["typical"].items()}
     for name, approved in [("a stern taster", True), ("not good enough", False)]:
         (files / "spec.json").write_text(json.dumps(spec | {"model": name}))
-        model.register(project, files, metrics={}, wines=pd.read_csv(files / "wines.csv"),
-                       approved=approved, description="grades every wine 3")
+        registry.register(project, files, metrics={}, wines=pd.read_csv(files / "wines.csv"),
+                          approved=approved, description="grades every wine 3")
 """
 
 
 def test_a_newly_approved_version_answers_without_a_restart_and_outlives_hopsworks(
-    open_page, start_app, pipeline_root, fitted, tmp_path
+    open_page, start_app, served_pipeline, trained, tmp_path
 ):
-    pipeline = pipeline_root.copy(tmp_path / "hopsworks")
+    pipeline = served_pipeline.copy(tmp_path / "hopsworks")
     with hopsworks_local.start(pipeline.store, "wine") as server:
         app = start_app("predictor", **server.env).wait()
         page = open_page(app.url)
@@ -144,8 +210,9 @@ def test_a_newly_approved_version_answers_without_a_restart_and_outlives_hopswor
         expect(version).to_contain_text("Model version 1 ", timeout=20_000)
         page.get_by_label("white", exact=True).check()
         page.locator("#n-alcohol").fill("12.75")
-        red = {c["name"]: c["typical"]["red"] for c in fitted[1]["columns"]}
-        before, expected = answer_of(fitted, red | {"type": "white", "alcohol": 12.75})
+        red = {column.name: column.typical["red"] for column in trained.spec.columns}
+        wine = red | {"type": "white", "alcohol": 12.75}
+        before, expected = answer_of((trained.model, trained.spec), wine)
         expect(page.locator("#result .expected")).to_have_text(f"{expected:.2f}")
         expect(grade).to_have_attribute("data-grade", str(before))
 
@@ -176,26 +243,26 @@ def test_a_newly_approved_version_answers_without_a_restart_and_outlives_hopswor
 
 
 def test_without_a_model_the_page_says_what_to_do(
-    open_page, start_app, hopsworks, pipeline_root, tmp_path
+    open_page, start_app, served_pipeline, empty_server, tmp_path
 ):
-    damaged = pipeline_root.copy(tmp_path / "damaged")
+    damaged = served_pipeline.copy(tmp_path / "damaged")
     with open(model_folder(damaged) / "wines.csv", "a") as file:
         file.write("\n")
     with (
-        hopsworks_local.start(tmp_path / "empty", "wine") as empty,
         hopsworks_local.start(damaged.store, "wine") as altered,
     ):
         not_connected = {
             "HOPSWORKS_API_KEY is not set.": start_app("predictor"),
             "127.0.0.1 refused the API key: check HOPSWORKS_API_KEY and its scopes.": start_app(
-                "predictor", **hopsworks.env | {"HOPSWORKS_API_KEY": "0123456789abcdef.refused"}
+                "predictor", **empty_server.env | {"HOPSWORKS_API_KEY": "0123456789abcdef.refused"}
             ),
         }
         nothing = {
-            "The model registry has no approved version of wine_quality yet: train.ipynb makes one.": (
-                start_app("predictor", **empty.env)
+            "No served model wine_quality in the registry: run train.ipynb first.": (
+                start_app("predictor", **empty_server.env)
             ),
-            "Version 1's wines.csv is not the file that was registered, so the model is not loaded.": (
+            "The model's wines.csv is not the one that was registered (its SHA-256 differs), so the model "
+            "was not loaded. Run train.ipynb to register a new version.": (
                 start_app("predictor", **altered.env)
             ),
         }

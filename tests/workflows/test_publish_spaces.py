@@ -20,6 +20,18 @@ from tests.workflows.conftest import snapshot
 SPACES = {"predictor": "someone/wine-predictor", "monitor": "someone/wine-monitor"}
 
 
+LINKS = {
+    "predictor": "https://huggingface.co/spaces/someone/wine-predictor",
+    "monitor": "https://huggingface.co/spaces/someone/wine-monitor",
+    "repository": "https://github.com/someone/wine",
+}
+# what each app imports of wine, and no more
+WINE = {
+    "predictor": ("__init__", "columns", "decoding", "errors", "metrics", "model", "spec"),
+    "monitor": ("__init__", "columns", "errors", "groups", "metrics", "spec"),
+}
+
+
 class Hub(ThreadingHTTPServer):
     """The calls of huggingface.co's HTTP API that publishing a Space needs."""
 
@@ -155,6 +167,7 @@ def publish(hub, repository, tmp_path):
             "HF_TOKEN": "hf_secret",
             "PREDICTOR_SPACE": SPACES["predictor"],
             "MONITOR_SPACE": SPACES["monitor"],
+            "REPOSITORY_URL": "https://github.com/someone/wine",
             "GITHUB_STEP_SUMMARY": str(page),
         } | variables  # fmt: skip
         command = [sys.executable, ".github/scripts/publish_spaces.py"]
@@ -177,7 +190,12 @@ def committed(repository, app):
     for folder in (f"apps/{app}", "apps/shared"):
         for name in git(repository / folder, "ls-files", "."):
             files[name] = (repository / folder / name).read_bytes()
-    return files
+    for name in WINE[app]:
+        files[f"wine/{name}.py"] = (repository / "wine" / f"{name}.py").read_bytes()
+    links = dict(LINKS)
+    if (repository / "MODEL_CARD.md").exists():
+        links["model_card"] = "https://github.com/someone/wine/blob/main/MODEL_CARD.md"
+    return files | {"links.json": json.dumps(links, indent=2).encode() + b"\n"}
 
 
 def test_a_dry_run_names_the_exact_files_and_changes_nothing(publish, hub, repository):

@@ -1,0 +1,137 @@
+"""A file of wines, answered: each row's grade or what is wrong with it, and how good the grades are."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from checks import check
+from files import write
+from served import Answer
+
+from wine.columns import GRADES
+from wine.metrics import score
+
+OUTSIDE = "Outside the data: this grade is a guess."
+
+
+@dataclass
+class Line:
+    """A row of the file with its answer; without one, ``problem`` says why.
+
+    ``tasted`` is the tasters' grade, where the file has it.
+    """
+
+    number: int
+    wine: dict | None
+    problem: str = ""
+    tasted: int | None = None
+    answer: Answer | None = None
+
+    @property
+    def note(self):
+        """What is unlike all real wines, "" if nothing is."""
+        notes = self.answer.notes.values() if self.answer else ()
+        return " ".join([OUTSIDE, *notes]) if notes else ""
+
+
+@dataclass
+class Answered:
+    """A file's lines; ``left_out`` are its rows that hold no wine."""
+
+    lines: list
+    left_out: list
+
+    @property
+    def graded(self):
+        """The lines that have a grade."""
+        return [line for line in self.lines if line.answer]
+
+    @property
+    def seen(self):
+        """How many of the graded wines the model was fitted on."""
+        return sum(line.answer.nearest.distance == 0 for line in self.graded)
+
+    @property
+    def problems(self):
+        """Pairs of a row's number and what is wrong with it."""
+        return [(line.number, line.problem) for line in self.lines if line.problem]
+
+    @property
+    def notes(self):
+        """Pairs of a row's number and what is unlike the real wines in it."""
+        return [(line.number, line.note) for line in self.lines if line.note]
+
+    @property
+    def left_out_texts(self):
+        """Pairs of the number of a row without a wine and what it says."""
+        return [
+            (row.number, " ".join(filter(None, map(str.strip, row.cells)))[:80])
+            for row in self.left_out
+        ]
+
+    @property
+    def counts(self):
+        """How many wines have each grade and colour, by (grade, colour)."""
+        return Counter((line.answer.grade, line.wine["type"]) for line in self.graded)
+
+    @property
+    def scores(self):
+        """How well the tasters' grades are predicted, and of how many wines; None without any."""
+        tasted = [line for line in self.graded if line.tasted in GRADES]
+        if not tasted:
+            return None
+        return {"wines": len(tasted)} | score(
+            [line.tasted for line in tasted],
+            [line.answer.grade for line in tasted],
+            [line.answer.score for line in tasted],
+        )
+
+
+def answer_all(table, served, colour=None):
+    """Return the Answered of a files.Table; ``colour`` is that of all wines, if it has no type."""
+    lines = [_line(row, table, served.spec, colour) for row in table.rows]
+    checked = [line for line in lines if line.wine]
+    answers = served.answers([line.wine for line in checked]) if checked else []
+    for line, answer in zip(checked, answers, strict=True):
+        line.answer = answer
+    return Answered(lines, table.left_out)
+
+
+def as_file(table, answered, version):
+    """Return the bytes of the file with the answers as further columns."""
+    lines = answered.lines
+
+    def column(cell):
+        return [cell(line.answer) if line.answer else None for line in lines]
+
+    return write(
+        table,
+        {
+            "predicted_grade": column(lambda answer: answer.grade),
+            "predicted_score": column(lambda answer: round(answer.score, 3)),
+            "likely_grades": column(lambda answer: " or ".join(map(str, answer.likely))),
+            **{
+                f"probability_{grade}": column(lambda answer, g=grade: round(answer.chances[g], 4))
+                for grade in GRADES
+            },
+            "model_version": column(lambda answer: version),
+            "note": [line.note for line in lines],
+            "problem": [line.problem for line in lines],
+        },
+    )
+
+
+def _line(row, table, spec, colour):
+    if row.problem:
+        return Line(row.number, None, row.problem)
+    raw = table.raw(row)
+    wine, problems = check({"type": colour} | raw, spec)
+    return Line(row.number, wine, " ".join(problems.values()), tasted=_tasted(raw.get("quality")))
+
+
+def _tasted(text):
+    """Return a tasters' grade, None where the cell holds no whole number."""
+    try:
+        value = float((text or "").strip(" '\"").replace(",", "."))
+    except ValueError:
+        return None
+    return int(value) if value.is_integer() else None

@@ -1,0 +1,69 @@
+"""What a link to an app shows where it is shared: a title, two lines and a picture."""
+
+import os
+import re
+from pathlib import Path
+
+from markupsafe import escape
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import FileResponse
+
+PICTURE = Path(__file__).with_name("share.png")
+OTHERS = re.compile(rb"<meta\s[^>]*(?:property=\"og:|name=\"twitter:)[^>]*/>")
+
+
+class Sharing:
+    """ASGI middleware that puts an app's own metadata into its page, in place of Gradio's."""
+
+    def __init__(self, app, title, description):
+        self.app, self.title, self.description = app, title, description
+
+    async def __call__(self, scope, receive, send):
+        """Answer /share.png, alter the page, and pass everything else on."""
+        if scope["type"] == "http" and scope["path"] == "/share.png":
+            await FileResponse(PICTURE)(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] == "/":
+            await self.app(scope, receive, _Page(send, self._metadata(Headers(scope=scope))).send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _metadata(self, headers):
+        host = os.environ.get("SPACE_HOST")
+        url = f"https://{host}" if host else f"http://{headers.get('host', '')}"
+        values = {
+            "og:type": "website",
+            "og:url": f"{url}/",
+            "og:title": self.title,
+            "og:description": self.description,
+            "og:image": f"{url}/share.png",
+        }
+        tags = "".join(
+            f'<meta property="{name}" content="{escape(value)}" />'
+            for name, value in values.items()
+        )
+        tags += '<meta name="twitter:card" content="summary_large_image" />'
+        tags += f'<meta name="description" content="{escape(self.description)}" />'
+        return tags.encode()
+
+
+class _Page:
+    """The answer for the page, held until its body is complete."""
+
+    def __init__(self, send, tags):
+        self._send, self._tags, self._start, self._body = send, tags, None, b""
+
+    async def send(self, message):
+        """Take a message of the answer; with the last one, send the altered page."""
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        self._body += message.get("body", b"")
+        if message.get("more_body"):
+            return
+        headers = MutableHeaders(raw=self._start["headers"])
+        if headers.get("content-type", "").startswith("text/html"):
+            page = OTHERS.sub(b"", self._body)
+            self._body = page.replace(b"<head>", b"<head>" + self._tags, 1)
+            headers["content-length"] = str(len(self._body))
+        await self._send(self._start)
+        await self._send({"type": "http.response.body", "body": self._body})
