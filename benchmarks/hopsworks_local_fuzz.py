@@ -106,7 +106,20 @@ class Fuzzer:
         group = {
             "name": "g", "version": 1, "type": "cachedFeaturegroupDTO", "features": features,
             "timeTravelFormat": "DELTA", "eventTime": "at", "description": "", "statisticsConfig": config,
-            "onlineEnabled": False, "dataSource": {},
+            "onlineEnabled": False, "dataSource": {}, "parents": [{"id": 1, "name": "p", "version": 1}],
+        }  # fmt: skip
+        expectation = {
+            "expectationType": "e", "kwargs": json.dumps({"column": "x"}), "meta": "{}",
+        }  # fmt: skip
+        suite = {
+            "expectationSuiteName": "s", "expectations": [expectation], "meta": "{}",
+            "runValidation": True, "validationIngestionPolicy": "STRICT",
+        }  # fmt: skip
+        result = {"success": True, "result": "{}", "meta": "{}", "exceptionInfo": "{}"}
+        result["expectationConfig"] = json.dumps({"meta": {"expectationId": 1}})
+        report = {
+            "success": True, "results": [result], "meta": "{}", "statistics": "{}",
+            "evaluationParameters": "{}", "ingestionResult": "INGESTED",
         }  # fmt: skip
         made = self.call("POST", f"{store}/featuregroups", group)
         self.table = Path(made["location"])
@@ -155,6 +168,15 @@ class Fuzzer:
         }  # fmt: skip
         windows = "filter_by=window_end_commit_time_ltoeq:5&feature_names=x"
         by_id = f"{store}/featuregroups/{made['id']}"
+        kept = self.call("POST", f"{by_id}/expectationsuite", suite)
+        by_suite = f"{by_id}/expectationsuite/{kept['id']}"
+        plain = {**view, "name": "w", "transformationFunctions": []}
+        self.call("POST", f"{store}/featureview", plain)
+        files = {
+            **dataset, "trainingDatasetType": "HOPSFS_TRAINING_DATASET", "dataFormat": "csv",
+        }  # fmt: skip
+        there = f"{store}/featureview/w/version/1/trainingdatasets"
+        self.call("POST", there, files)
         return [
             ("GET", "variables/versions", None),
             ("GET", "variables/enable_flyingduck", None),
@@ -173,6 +195,21 @@ class Fuzzer:
             ("POST", f"{by_id}/updatetableschema", None),
             ("POST", f"{by_id}/statistics/compute", None),
             ("GET", f"{by_id}/statistics?filter_by=computation_time_ltoeq:5&limit=1", None),
+            ("POST", f"{by_id}/expectationsuite", suite),
+            ("PUT", by_suite, suite),
+            ("PUT", f"{by_suite}/metadata", suite),
+            ("POST", f"{by_suite}/expectations", expectation),
+            ("PUT", f"{by_suite}/expectations/{kept['expectations'][0]['id']}", expectation),
+            ("PUT", f"{by_id}/validationreport", report),
+            ("GET", f"{by_id}/validationreport?limit=1", None),
+            ("GET", f"{by_id}/validationresult/history/1?filter_by=ingestion_result_eq:X", None),
+            ("GET", f"{by_id}/provenance/links", None),
+            ("GET", f"{here}/provenance/links", None),
+            ("POST", f"{store}/transformationfunctions", {"hopsworksUdf": udf, "version": 1}),
+            ("GET", f"{store}/transformationfunctions?name=f&version=1", None),
+            ("POST", there, files),
+            ("POST", f"{there}/version/1/compute", {"query": query}),
+            ("DELETE", f"{there}/version/1/data", None),
             ("PUT", f"{by_id}/tags/owner", "me"),
             ("GET", f"{by_id}/tags", None),
             ("PUT", f"{project}/featurestores/query?hqs=True", query),
@@ -322,7 +359,7 @@ class Fuzzer:
         return self.judge(answer.status_code, answer.content, f"{method} {url} {data[:300]!r}")
 
     def execute(self, answer: dict[str, Any], sent: bytes) -> None:
-        """Run a query that was accepted: whatever was accepted must be valid SQL."""
+        """Run a query that was accepted: whatever was accepted must run."""
         from pyarrow import flight
 
         if not (self.table / "_delta_log").exists():  # at first, and after a `clear`

@@ -98,7 +98,10 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
     def get_flight_info(self, context: Any, descriptor: Any) -> Any:
         """Answer where a prepared query, or a file of training data, is read: here."""
         if descriptor.path:
-            ticket = _FILE + b"/".join(descriptor.path)
+            path = b"/".join(descriptor.path)
+            with _as_flight_errors():
+                training_files.parquet_file(self.app, path.decode("utf-8", "replace"))
+            ticket = _FILE + path
         else:
             self._plan(descriptor.command or b"")
             ticket = descriptor.command

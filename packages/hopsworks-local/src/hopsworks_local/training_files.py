@@ -142,12 +142,17 @@ def _write_table(table: Any, place: Path, sent: dict[str, Any]) -> None:
     csv.write_csv(table, place, options)
 
 
+def parquet_file(app: App, path: str) -> Path:
+    """Return the place of a Parquet file of the project, which must be there."""
+    place = resolve(app, path)
+    if place.suffix != ".parquet" or not place.is_file():
+        raise ApiError(110018, f"There is no Parquet file {path!r}.")
+    return place
+
+
 def read(app: App, path: str) -> Any:
     """Return a Parquet file of the project as a stream of record batches."""
     import pyarrow.parquet as pq
 
-    place = resolve(app, path)
-    if place.suffix != ".parquet" or not place.is_file():
-        raise ApiError(110018, f"There is no Parquet file {path!r}.")
-    file = pq.ParquetFile(place, pre_buffer=False)
+    file = pq.ParquetFile(parquet_file(app, path), pre_buffer=False)
     return pa.RecordBatchReader.from_batches(file.schema_arrow, file.iter_batches())
