@@ -173,6 +173,7 @@ def test_the_registered_model_has_its_metrics_schema_and_pictures(pipeline_root,
     assert [column["name"] for column in inputs] == list(FEATURES)
     folder = Path(registry.fetch(served, tmp_path))
     assert (folder / "confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
+    assert "# Model card" in (folder / "MODEL_CARD.md").read_text()
     for path in (
         *(f"{IMAGES}/{name}" for name in inference.PICTURES),
         *(f"Resources/model_finder/leaderboard.{kind}" for kind in ("json", "csv", "png")),

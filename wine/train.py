@@ -10,6 +10,7 @@ train.ipynb calls these functions and shows their results. Without a notebook:
 
 import datetime
 import json
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from wine.errors import WineError
 from wine.generator import generate
 from wine.groups import DAILY
 from wine.metrics import HIGHER_IS_BETTER, bootstrap, confusion, score
+from wine.paths import PROJECT
 from wine.prepare import training_part
 from wine.spec import Comparison, Example, Metrics, Spec, describe, typical_wines
 from wine.split import FOLDS, contiguous_folds, folds
@@ -352,6 +354,7 @@ def register(project, training, comparison):
         plots.confusion_of(
             training.held_out.truth, training.held_out.grades, "Held-out test set"
         ).savefig(Path(folder) / "confusion_matrix.png")
+        shutil.copy(PROJECT / "MODEL_CARD.md", folder)
         measured = {"cv": training.cv.metrics, "test": training.held_out.metrics}
         return registry.register(
             project,
