@@ -223,9 +223,7 @@ def answers(empty_pipeline, tmp_path_factory):
             if case in in_forks:
                 done = forks[case.program].run(case.arguments, given)
             else:
-                done = empty_pipeline.run(
-                    *case.program, *case.arguments, cwd=root, variables=given
-                )
+                done = empty_pipeline.run(*case.program, *case.arguments, cwd=root, variables=given)
             said = done.stderr.replace(f"{root}/", "").replace(f"{folder}/", "")
             return done.returncode, done.stdout, said, files(root) ^ before
 
