@@ -27,6 +27,7 @@ from hopsworks_local.__main__ import cli, main
         (["exec", "--project", "a__b", "--", "true"], "a__b"),
         (["exec"], "no command"),
         (["exec", "--"], "no command"),
+        (["exec", "--any-keys", "--", "true"], "--any-keys"),
     ],
 )
 def test_what_is_wrong_is_one_line(

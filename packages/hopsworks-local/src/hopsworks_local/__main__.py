@@ -118,7 +118,7 @@ def _write_variables(file: Path, info: dict[str, Any]) -> None:
         out.writelines(f'export {name}="{value}"\n' for name, value in env.items())
 
 
-@cli.command("exec", context_settings={"ignore_unknown_options": True})
+@cli.command("exec", context_settings={"allow_interspersed_args": False})
 @_shared
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def execute(
