@@ -741,7 +741,7 @@ def test_there_are_no_deployments(backend: str, project: Any, name: str) -> None
 # -- secrets and jobs ------------------------------------------------------------------------------
 
 
-def test_secrets(name: str) -> None:
+def test_secrets(project: Any, name: str) -> None:
     import hopsworks
 
     secrets = hopsworks.get_secrets_api()

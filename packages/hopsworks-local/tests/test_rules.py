@@ -217,6 +217,18 @@ def test_statistics_columns_are_features(fs: Any, name: str) -> None:
 # -- queries and views -----------------------------------------------------------------------------
 
 
+def test_a_group_that_is_read_before_its_first_insert(fs: Any, name: str) -> None:
+    group = fs.create_feature_group(name, 1, primary_key=["id"])
+    assert name in refused(270009, group.read, 404).user_message
+
+
+def test_columns_of_one_name_are_named_as_the_client_announces(make_group: Any, rows: Any) -> None:
+    left, right = make_group(ONE), make_group(ONE)
+    found = rows(left.select_all().join(right.select_all()))
+    names = [f"local_{group.name}_1_x" for group in (left, right)]
+    assert list(found.columns) == ["id", *names]
+
+
 def test_joins(fs: Any, make_group: Any, rows: Any) -> None:
     left = make_group(ONE)
     right = make_group(ONE.rename(columns={"id": "key"}), primary_key=("key",))

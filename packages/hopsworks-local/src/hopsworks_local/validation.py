@@ -42,7 +42,7 @@ def _dto(app: App, group: Entity, suite: Entity) -> dict[str, Any]:
     }
 
 
-def _read(doc: Any, old: dict[str, Any] | None = None) -> dict[str, Any]:
+def _read(doc: Any) -> dict[str, Any]:
     """Check a suite; its expectations are numbered when they are stored."""
     fields = ("meta", "geCloudId", "dataAssetType")
     policy = take(doc, "validationIngestionPolicy", str, "ALWAYS")
