@@ -21,6 +21,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.uci
 def test_read_gives_every_published_row(raw):
     assert raw.groupby("type").size().to_dict() == {"red": 1599, "white": 4898}
     assert raw["wine_id"].is_unique
@@ -109,6 +110,7 @@ def test_many_faults_are_told_in_one_short_line(raw):
     assert len(str(error.value)) < 300
 
 
+@pytest.mark.uci
 def test_cleaning_drops_the_1177_copies_and_nothing_else(raw, wines):
     key = [*NAMES, "type"]
     assert len(raw) - len(wines) == 1177

@@ -131,6 +131,7 @@ def test_sets_hold_the_stated_share_of_the_wines(truth, scores, fold_numbers):
         assert held == pytest.approx(coverage, abs=0.02)
 
 
+@pytest.mark.uci
 def test_evaluate_scores_all_repeats_and_says_how_sure_it_is(truth, scores, fold_numbers):
     metrics, draws = evaluate(truth, scores, fold_numbers, repeats=50)
     grades = out_of_fold_grades(truth, scores, fold_numbers)
@@ -155,6 +156,7 @@ def test_compare_sees_worse_better_and_equal(truth, scores):
     assert (same["difference"], same["low"], same["high"], same["worse"]) == (0, 0, 0, False)
 
 
+@pytest.mark.uci
 def test_shuffled_grades_cannot_be_predicted(train, fold_numbers):
     grades = np.random.default_rng(0).permutation(train["quality"])
     once = fold_numbers[:1]
@@ -163,6 +165,7 @@ def test_shuffled_grades_cannot_be_predicted(train, fold_numbers):
         assert abs(score_out_of_fold(grades, scores, once, accuracy_loss=loss)["qwk"]) < 0.08
 
 
+@pytest.mark.uci
 def test_balancing_before_the_split_would_show(train):
     """What the leak alarm is there for: the same model, SMOTE before the folds, looks superb."""
     balanced = balance(train)

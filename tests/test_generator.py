@@ -38,6 +38,7 @@ def test_the_wine_of_any_day_is_plausible_and_new(train, day):
     assert wine["day"].date() == day
 
 
+@pytest.mark.uci
 def test_a_days_wine_is_the_one_it_always_was(train):
     """A change that made every day's wine another one would be seen here."""
     assert generate(DAY, train) == WINE

@@ -1,17 +1,19 @@
 """The requirements files: compiled from pyproject.toml as it is, complete, and of one mind."""
 
+import ast
 import functools
 import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import PackageNotFoundError, requires
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from apps.assemble import sources
 from tests.processes import REPOSITORY
 
 PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
@@ -157,6 +159,23 @@ def test_a_space_says_which_gradio_and_python_it_runs(space):
     assert str(pins["gradio"].specifier) == f"=={front['sdk_version']}"
     assert str(front["python_version"]) in ("3.11", "3.12", "3.13")
     assert (REPOSITORY / "apps" / space / front["app_file"]).exists()
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_a_space_installs_what_its_files_import(space):
+    files = sources(space)
+    trees = [ast.parse(file.read_text()) for path, file in files.items() if path.endswith(".py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    own = {path.partition("/")[0].removesuffix(".py") for path in files}
+    imported = {name.partition(".")[0] for name in names} - own - sys.stdlib_module_names
+    pins = {canonicalize_name(pin.name) for pin, _ in compiled(f"apps/{space}/requirements.txt")}
+    providers = packages_distributions()
+    assert {"gradio", "hopsworks", "pydantic"} <= imported
+    assert [
+        name for name in imported if not set(map(canonicalize_name, providers[name])) & pins
+    ] == []
 
 
 @pytest.mark.slow

@@ -67,6 +67,7 @@ def test_the_data_are_the_projects_whatever_folder_is_current(empty_pipeline, tm
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.uci
 def test_make_pipeline_shows_its_five_parts_and_a_summary_and_keeps_both(pipeline_root):
     done = pipeline_root.stages["make pipeline"]
     assert done.stderr == ""
@@ -91,6 +92,7 @@ def test_the_run_is_as_good_as_the_readme_says(pipeline_root):
         assert run["metrics"][part] == pytest.approx(stated["metrics"][part], abs=0.01), part
 
 
+@pytest.mark.uci
 def test_the_scripts_say_what_they_did_and_nothing_else(pipeline_root):
     logs = {
         name: (pipeline_root.root / f"reports/{name}.log").read_text()
@@ -106,6 +108,7 @@ def test_the_scripts_say_what_they_did_and_nothing_else(pipeline_root):
         assert "Warning" not in log.replace("UserWarning: Persisting input arguments", "")
 
 
+@pytest.mark.uci
 def test_what_hopsworks_holds_is_what_the_raw_files_give(pipeline_root, reader, wines, train):
     hopsworks = reader(pipeline_root)
     rows = {"wine": 5320, "wine_balanced": 13006, "daily_wine": DAYS, "wine_prediction": DAYS}
@@ -133,6 +136,7 @@ def test_every_column_has_its_description_in_hopsworks(pipeline_root, reader):
         } == (group.columns)
 
 
+@pytest.mark.uci
 def test_the_leak_alarm_is_silent(pipeline_root, reader, wines, tmp_path):
     """Accuracy above .65 or R^2 above .5 under P1 is a leak until shown otherwise."""
     board = json.loads((pipeline_root.root / "model_finder_results/leaderboard.json").read_text())

@@ -16,6 +16,7 @@ def groups_in_one_fold(wines, numbers):
     return (wines.assign(fold=numbers).groupby("group_id")["fold"].nunique() == 1).all()
 
 
+@pytest.mark.uci
 def test_the_test_set_is_a_fifth_with_every_common_grade_in_proportion(wines):
     held_out = split.test_set(wines)
     assert abs(held_out.mean() - 0.2) < 0.005
@@ -55,6 +56,7 @@ def test_a_large_group_is_never_divided(train):
     assert groups_in_one_fold(grouped, folds(grouped, repeats=1)[0])
 
 
+@pytest.mark.uci
 def test_contiguous_folds_are_fifths_of_each_file_with_groups_together(train):
     numbers = contiguous_folds(train)
     assert numbers.shape == (1, len(train))

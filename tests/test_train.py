@@ -33,6 +33,7 @@ def noisy(training, noise):
     return dataclasses.replace(training, cv=dataclasses.replace(training.cv, scores=scores))
 
 
+@pytest.mark.uci
 def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(
     young, reader, training, wines
 ):
@@ -110,6 +111,7 @@ def test_daily_wines_are_trained_on_when_asked(young, reader, training, tmp_path
     assert text.startswith("ridge, fitted on 5,350 wines; ")
 
 
+@pytest.mark.uci
 def test_too_many_wines_for_the_candidate_are_refused(young, reader, tmp_path, monkeypatch):
     hopsworks = reader(young)
     choose(hopsworks, tmp_path)
@@ -160,6 +162,7 @@ def best(empty_pipeline, module_reader, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.uci
 def test_the_program_and_the_notebook_register_the_same(pipeline_root, reader, tmp_path, wines):
     pipeline = pipeline_root.copy(tmp_path / "copy")
     printed = processes.succeeded(pipeline.run("-m", "wine.train", timeout=580))
