@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -24,3 +25,22 @@ def test_every_supported_call_is_made_in_the_contract_suite() -> None:
     }
     assert promised - made == set()
     assert len(promised) > 70
+
+
+def test_the_figures_are_those_of_the_result_files() -> None:
+    package = Path(hopsworks_local.__file__).parents[2]
+    page = re.sub(r"\s+", " ", package.joinpath("README.md").read_text())
+    speed, faults, fuzz = (
+        json.loads((package.parents[1] / f"benchmarks/results/{name}.json").read_text())
+        for name in ("hopsworks_local", "hopsworks_local_faults", "hopsworks_local_fuzz")
+    )
+    peak = speed["server_peak_mb"]
+    for claim in (
+        f"inserted in {speed['rows']['1000000']['insert']['ratio']:.1f} times that floor",
+        f"takes {peak['at start, before 1000000 rows']:.0f} MB",
+        f"at most {peak['1000000 rows']:.0f} MB while it streams",
+        f"{faults['kills']} times `kill -9`",
+        f"{faults['checks']:,} checks of what was acknowledged",
+        f"{fuzz['inputs']:,} altered REST and Flight requests",
+    ):
+        assert claim in page, claim
