@@ -3,7 +3,7 @@
     make pipeline                      puts wines and a model in the local Hopsworks
     python -m benchmarks.monitor       about ten minutes
 
-Makes fifty years of daily wines as daily.py does, predicts them by the served model and looks at
+Makes ten years of daily wines as daily.py does, predicts them by the served model and looks at
 every day through each of the monitor's windows. Then something changes, from a day on, in a
 hundred of these histories. Writes results/monitor.{json,md}.
 """
@@ -23,7 +23,7 @@ from wine.generator import generate
 from wine.groups import WINE
 from wine.prepare import training_part
 
-FIRST, DAYS = datetime.date(2000, 1, 1), 50 * 365
+FIRST, DAYS = datetime.date(2016, 1, 1), 10 * 365
 WINDOWS, MONTH = (30, 90, 365), 30
 HISTORIES, PATIENCE = 100, 90
 
