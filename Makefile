@@ -38,7 +38,7 @@ test-all: check  ## check, then all other tests: kills, altered requests, growth
 # for growth_days, 12 for apps, and 40 more for side_by_side when results/side_by_side/ was emptied. What
 # can fail for want of a browser or an index comes first; side_by_side and prediction take the model that
 # search found. `make bench BENCHMARKS="ladder data"` runs some of them. Each file says what it measures.
-BENCHMARKS ?= apps screenshots daily_job setup data ladder cortez settings search side_by_side beyond fresh_seeds prediction \
+BENCHMARKS ?= apps screenshots monitor daily_job setup data ladder cortez settings search side_by_side beyond fresh_seeds prediction \
 	hopsworks_local hopsworks_local_fuzz hopsworks_local_faults growth_days growth_wines
 
 bench:  ## install, then run every benchmark into benchmarks/results (hours)

@@ -12,10 +12,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BOTH = ("__init__", "columns", "errors", "metrics", "spec")
-WINE: dict[
-    str, tuple[str, ...]
-] = {  # the modules of wine/ that a Space takes along, as wine/NAME.py
-    "predictor": (*BOTH, "decoding", "model"),
+# the modules of wine/ that a Space takes along, as wine/NAME.py
+WINE: dict[str, tuple[str, ...]] = {
+    "predictor": (*BOTH, "decoding", "estimators", "model"),  # a model may hold our estimators
     "monitor": (*BOTH, "groups"),
 }
 SPACES = tuple(WINE)

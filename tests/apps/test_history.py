@@ -8,7 +8,17 @@ import pandas as pd
 import pytest
 from scipy.stats import betabinom, ks_2samp
 
-from tests.apps.conftest import NOON, daily, day, load, model_folder, predictions, project_of
+from tests.apps.conftest import (
+    NOON,
+    daily,
+    day,
+    load,
+    model_folder,
+    predictions,
+    project_of,
+    space,
+)
+from tests.processes import REPOSITORY
 from wine import features
 from wine.columns import NAMES
 from wine.groups import DAILY, PREDICTION
@@ -154,3 +164,12 @@ def test_what_is_late_is_looked_at(window):
     waiting = window(forget)
     assert waiting.reasons == ["2 earlier wines without a prediction: run inference.py."]
     assert waiting.verdict == verdict.LOOK
+
+
+def test_chance_is_measured_to_alarm_as_rarely_as_the_page_says():
+    measured = json.loads((REPOSITORY / "benchmarks/results/monitor.json").read_text())
+    assert (
+        "fewer than one month of twenty"
+        in (space("monitor") / "templates/details.html").read_text()
+    )
+    assert all(row["months"] < 1 / 20 for row in measured["by_chance"])
