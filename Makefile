@@ -24,7 +24,8 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 check:  ## install, then lint, types and the tests that need only this process (a minute)
 	@$(INSTALL) requirements-test.txt
 	@$(BIN)/python -m ruff format --check . && $(BIN)/python -m ruff check .
-	@$(BIN)/python -m mypy && cd packages/hopsworks-local && $(abspath $(BIN))/python -m mypy src
+	@$(BIN)/python -m mypy
+	@$(BIN)/python -m mypy --config-file packages/hopsworks-local/pyproject.toml packages/hopsworks-local/src
 	@$(PYTEST) -m "not system and not slow and not live"
 
 test: check  ## check, then the pipeline, both apps, the local Hopsworks and the workflows (minutes)
