@@ -20,7 +20,7 @@ class Sharing:
 
     async def __call__(self, scope, receive, send):
         """Answer /share.png, alter the page, and pass everything else on."""
-        if scope["type"] == "http" and scope["path"] == "/share.png":
+        if scope["type"] == "http" and scope["path"] == "/share.png" and PICTURE.exists():
             await FileResponse(PICTURE)(scope, receive, send)
         elif scope["type"] == "http" and scope["path"] == "/":
             await self.app(scope, receive, _Page(send, self._metadata(Headers(scope=scope))).send)
@@ -35,8 +35,9 @@ class Sharing:
             "og:url": f"{url}/",
             "og:title": self.title,
             "og:description": self.description,
-            "og:image": f"{url}/share.png",
         }
+        if PICTURE.exists():
+            values["og:image"] = f"{url}/share.png"
         tags = "".join(
             f'<meta property="{name}" content="{escape(value)}" />'
             for name, value in values.items()
