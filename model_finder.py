@@ -146,7 +146,9 @@ def on_cluster(scheduler):
     try:
         from dask.distributed import Client
     except ImportError as error:
-        raise WineError("--scheduler needs Dask: pip install -r requirements-dask.txt") from error
+        raise WineError(
+            "--scheduler needs Dask: pip install --no-deps -r requirements-dask.txt"
+        ) from error
     try:
         client = Client(scheduler, timeout=10)
     except (OSError, ValueError) as error:

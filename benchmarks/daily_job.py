@@ -32,7 +32,9 @@ def main():
         # not pip's own cache: an index can forbid it, and then a second download is measured
         wheels = folder / "wheels"
         get = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
-        downloading, _ = timed([*get, "-r", "requirements-daily.txt", "-w", wheels], env)
+        downloading, _ = timed(
+            [*get, "--no-deps", "-r", "requirements-daily.txt", "-w", wheels], env
+        )
         warm = env | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
         result = {
             "machine": common.machine(),
@@ -51,7 +53,7 @@ def job(folder, command, env):
     """The seconds of a job's steps: the environment in ``folder``, and the script in it."""
     making, _ = timed([sys.executable, "-m", "venv", folder], env)
     pip = [folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check"]
-    installing, _ = timed([*pip, "-r", "requirements-daily.txt"], env)
+    installing, _ = timed([*pip, "--no-deps", "-r", "requirements-daily.txt"], env)
     running, said = timed([folder / "bin/python", *command], env)
     if "saved 1 " not in said:
         sys.exit(f"error: {' '.join(command)} had not one wine to save:\n{said}")

@@ -3,7 +3,7 @@
     python -m benchmarks.setup             about half an hour; needs the package index
 
 Installs requirements.txt three times in turn, into a new environment with an empty cache each time:
-as install.sh does, and with `python -m venv` and `pip install`. Then `make pipeline` runs in a fresh
+as install.sh does, and with `python -m venv` and `pip install --no-deps`. Then `make pipeline` runs in a fresh
 clone of the commit on each of Python 3.11, 3.12 and 3.13 that is here, with uv's own cache as it is
 on this machine. PYTHONS="path ..." says where those are, TURNS=1 installs once. Seconds are of the
 clock; on a machine that does other things, too, the processor's seconds say more. Writes
@@ -82,7 +82,7 @@ def set_up(tool, project, env):
     pip = ".venv/bin/python -m pip install --quiet --disable-pip-version-check"
     script = {
         "install.sh": "sh install.sh requirements.txt",
-        "pip": f"{sys.executable} -m venv .venv && {pip} -r requirements.txt && "
+        "pip": f"{sys.executable} -m venv .venv && {pip} --no-deps -r requirements.txt && "
         f"{pip} --no-deps -e packages/hopsworks-local -e .",
     }[tool]
     return timed(["sh", "-c", script], project, env | {"PYTHON": sys.executable})

@@ -1,6 +1,6 @@
 """Our pick beside AutoML systems, Cortez 2009's SVM and the original's model: P1, same folds.
 
-    pip install -r requirements-benchmarks.txt
+    pip install --no-deps -r requirements-benchmarks.txt
     python -m benchmarks.side_by_side                        all systems, about 40 minutes
     python -m benchmarks.side_by_side --only "our pick"      one of them
 
