@@ -27,7 +27,16 @@ LINKS = {
 }
 # what each app imports of wine, and no more
 WINE = {
-    "predictor": ("__init__", "columns", "decoding", "errors", "metrics", "model", "spec"),
+    "predictor": (
+        "__init__",
+        "columns",
+        "decoding",
+        "errors",
+        "estimators",
+        "metrics",
+        "model",
+        "spec",
+    ),
     "monitor": ("__init__", "columns", "errors", "groups", "metrics", "spec"),
 }
 
