@@ -122,6 +122,7 @@ def test_any_alteration_of_structure_or_number_is_refused(folder, original, data
         kinds.append("swap")
     kind = data.draw(st.sampled_from(kinds), label="alteration")
     if kind == "delete":
+        assume(way != ["examples"])  # an example fewer is still a valid spec
         del parent[last]
     elif kind == "swap":
         other = last - 1  # the first with the last
