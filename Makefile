@@ -1,6 +1,5 @@
 # The commands a person types. Everything is installed into .venv, nothing outside it.
 # PYTHON=python3.12 chooses a Python; otherwise install.sh takes the first that fits.
-MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 INSTALL := PYTHON='$(PYTHON)' sh install.sh
 
