@@ -203,7 +203,7 @@ def _own_folder():
 
 def _explain(error, host):
     """Return the error of a failed login as one line a person can act on."""
-    from hopsworks.client.exceptions import RestAPIError
+    from hopsworks.client.exceptions import ProjectException, RestAPIError
 
     if isinstance(error, WineError):
         return error
@@ -215,9 +215,10 @@ def _explain(error, host):
         )
     if cause is not None and cause.response.status_code in (401, 403):
         return BadInput(f"{host} refused the API key: check HOPSWORKS_API_KEY and its scopes")
-    if cause is not None and cause.response.status_code == 404:
-        project = os.environ.get("HOPSWORKS_PROJECT")
-        if project is None:
-            return BadInput(f"{host} does not answer as a Hopsworks does: check HOPSWORKS_HOST")
+    project = os.environ.get("HOPSWORKS_PROJECT")
+    missing = cause is not None and cause.response.status_code == 404
+    if missing and project is None:
+        return BadInput(f"{host} does not answer as a Hopsworks does: check HOPSWORKS_HOST")
+    if project and (missing or isinstance(error, ProjectException)):
         return BadInput(f"{host} has no project {project!r} for this key: check HOPSWORKS_PROJECT")
     return WineError(f"could not log in to {host}: {first_line(error)}")
