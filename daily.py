@@ -26,7 +26,7 @@ from wine.connection import connect
 from wine.errors import BadInput
 from wine.generator import generate
 from wine.groups import DAILY, WINE
-from wine.prepare import training_part
+from wine.split import training_part
 
 MAX_DAYS = 60  # GitHub disables a schedule after 60 days without activity
 FIRST_DAY = datetime.date(2000, 1, 1)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from wine import dataset
 from wine.balance import balance
-from wine.split import test_set
+from wine.split import test_set, training_part
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,6 @@ def with_groups_and_split(wines: pd.DataFrame) -> pd.DataFrame:
     """Return distinct wines with ``group_id`` and ``split`` ("train" or "test")."""
     wines = wines.assign(group_id=dataset.near_duplicate_groups(wines))
     return wines.assign(split=np.where(test_set(wines), "test", "train"))
-
-
-def training_part(wines: pd.DataFrame) -> pd.DataFrame:
-    """Return the wines whose ``split`` is "train", numbered from 0."""
-    return wines[wines["split"] == "train"].reset_index(drop=True)
 
 
 def distinct_wines(raw: pd.DataFrame) -> pd.DataFrame:

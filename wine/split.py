@@ -18,6 +18,11 @@ def test_set(wines: pd.DataFrame) -> np.ndarray:
     return group_folds(wines, TEST_PARTS, SEED) == 0
 
 
+def training_part(wines: pd.DataFrame) -> pd.DataFrame:
+    """Return the wines whose ``split`` is "train", numbered from 0."""
+    return wines[wines["split"] == "train"].reset_index(drop=True)
+
+
 def folds(wines: pd.DataFrame, *, repeats: int = REPEATS) -> np.ndarray:
     """Return the fold of every wine in every repeat, ints 0-4 of shape (repeats, n).
 
