@@ -25,7 +25,7 @@ check:  ## install, then lint, types and the tests that need only this process (
 	@$(INSTALL) requirements-test.txt
 	@$(BIN)/python -m ruff format --check . && $(BIN)/python -m ruff check .
 	@$(BIN)/python -m mypy
-	@$(BIN)/python -m mypy --config-file packages/hopsworks-local/pyproject.toml packages/hopsworks-local/src
+	@$(BIN)/python -m mypy --config-file packages/hopsworks-local/pyproject.toml packages/hopsworks-local/src $(LOCAL)
 	@$(PYTEST) -m "not system and not slow and not live"
 
 test: check  ## check, then the pipeline, both apps, the local Hopsworks and the workflows (minutes)
@@ -35,21 +35,23 @@ test-all: check  ## check, then all other tests: kills, altered requests, growth
 	@$(PYTEST) -m "(system or slow) and not live"
 
 # On data of its own, made by a first run of the pipeline, and never on a cluster. About three hours
-# on two cores: one for growth_wines, half of one for search, 27 minutes for hopsworks_local_faults, 15
+# on two cores: one for growth_wines, half of one for search, 30 minutes for faults.py, 15
 # for growth_days, 12 for apps, and 40 more for side_by_side when results/side_by_side/ was emptied. What
 # can fail for want of a browser or an index comes first; side_by_side and prediction take the model that
 # search found. `make bench BENCHMARKS="ladder data"` runs some of them. Each file says what it measures.
+LOCAL := packages/hopsworks-local/benchmarks
 BENCHMARKS ?= apps screenshots monitor daily_job setup data ladder cortez settings search side_by_side beyond fresh_seeds prediction \
-	hopsworks_local hopsworks_local_fuzz hopsworks_local_faults growth_days growth_wines
+	$(LOCAL)/speed.py $(LOCAL)/fuzz.py $(LOCAL)/faults.py growth_days growth_wines
 
-bench:  ## install, then run every benchmark into benchmarks/results (hours)
+bench:  ## install, then run every benchmark and keep its results (hours)
 	@$(INSTALL) requirements-benchmarks.txt
 	@unset $$(env | sed -nE 's/^((HOPSWORKS|WINE|GITHUB)_[A-Za-z0-9_]*)=.*/\1/p'); \
 	data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT INT TERM && export HOPSWORKS_LOCAL_ROOT="$$data" && \
 	rm -rf model_finder_results && \
 	$(BIN)/python -m wine.pipeline && cp reports/summary.json benchmarks/results/pipeline.json && \
 	for name in $(BENCHMARKS) readme; do \
-		echo "== $$name" && $(BIN)/python -m benchmarks.$$name || exit 1; \
+		case $$name in *.py) run=$$name ;; *) run="-m benchmarks.$$name" ;; esac; \
+		echo "== $$name" && $(BIN)/python $$run || exit 1; \
 	done
 
 # All files have the versions of requirements-test.txt, since each is compiled over a copy of it; only

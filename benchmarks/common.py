@@ -103,11 +103,6 @@ def versions(*names):
     return {name: importlib.metadata.version(called.get(name, name)) for name in names}
 
 
-def server_and_client():
-    """Machine and versions, for what is measured of the local Hopsworks and its client."""
-    return {"machine": machine(), "versions": versions("hopsworks", "hops-deltalake", "pyarrow")}
-
-
 def commit():
     """The commit that is checked out, shortened; None when this is no checkout."""
     asked = ["git", "rev-parse", "--short", "HEAD"]

@@ -1,21 +1,18 @@
-"""How fast a local Hopsworks is, next to its floor: delta-rs and plain files called directly.
+"""Measure how fast a local Hopsworks is, beside its floor: delta-rs and plain files called directly.
 
-    python -m benchmarks.hopsworks_local [--repeats 5]
+    python benchmarks/speed.py [--repeats 5]
 
 Every figure is the median of the repeats, in seconds. The floor of an operation is the same work on
 the same data in the same run without client and server. Reads are measured with `read_batches()`,
 the client's streaming read, and with `read()`, which adds an animation of up to half a second.
-Writes `benchmarks/results/hopsworks_local.json` and `.md`.
+Writes `results/speed.json` and `.md`.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
-import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -29,18 +26,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import psutil
 
 import hopsworks_local
+from common import keep, parser
 
-RESULTS = Path(__file__).parent / "results"
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 MODEL_BYTES = 20_000_000
-CLIENT_SLEEP = 0.5  # seconds that the client's animation may add to a `read()`
 
 
 def frame(rows: int) -> pd.DataFrame:
-    """Thirteen columns: a key, a text, eleven measurements."""
+    """Return thirteen columns: a key, a text, eleven measurements."""
     chance = np.random.default_rng(rows)
     measured = {f"x{i}": chance.random(rows) for i in range(11)}
     return pd.DataFrame(
@@ -51,7 +46,7 @@ def frame(rows: int) -> pd.DataFrame:
 def median(
     repeats: int, work: Callable[[], Any], prepare: Callable[[], Any] | None = None
 ) -> float:
-    """The median time of some work, after preparing anew each time."""
+    """Return the median time of some work; `prepare` runs before each repeat."""
     times = []
     for _ in range(repeats):
         if prepare:
@@ -92,39 +87,41 @@ class Floor:
 
         builder = QueryBuilder().register("t", DeltaTable(self.path))
         reader = pa.RecordBatchReader.from_stream(builder.execute(f"SELECT * FROM t {where}"))
-        return reader.read_all().to_pandas()
+        result: pd.DataFrame = reader.read_all().to_pandas()
+        return result
 
 
 def rows(query: Any) -> pd.DataFrame:
-    """A streaming read as a frame."""
+    """Return a streaming read as a frame."""
     import pyarrow as pa
 
     with query.read_batches() as batches:
-        return pa.Table.from_batches(list(batches)).to_pandas()
+        result: pd.DataFrame = pa.Table.from_batches(list(batches)).to_pandas()
+        return result
 
 
 def tables(project: Any, folder: Path, size: int, repeats: int) -> dict[str, Any]:
-    """Insert, upsert, read and filter for one number of rows."""
+    """Measure insert, upsert, read and filter with one number of rows."""
     store, data = project.get_feature_store(), frame(size)
     floor = Floor(folder, data)
     some = data.sample(min(1_000, size), random_state=1).assign(kind="new")
-    made: list[Any] = []
+    groups: list[Any] = []
 
     def new() -> None:
-        if made:
-            made.pop().delete()
-        made.append(store.create_feature_group(f"b{size}", 1, primary_key=["id"]))
+        if groups:
+            groups.pop().delete()
+        groups.append(store.create_feature_group(f"b{size}", 1, primary_key=["id"]))
 
-    found: dict[str, Any] = {
+    times: dict[str, Any] = {
         "insert": (
-            median(repeats, lambda: made[0].insert(data), new),
+            median(repeats, lambda: groups[0].insert(data), new),
             median(repeats, floor.insert, floor.clear),
         )
     }
-    group = made[0]
+    group = groups[0]
     where = f"WHERE id < {size // 100}"
     part = group.filter(group["id"] < size // 100)
-    found |= {
+    times |= {
         "read_batches": (
             median(repeats, lambda: rows(group.select_all())),
             median(repeats, floor.read),
@@ -136,16 +133,23 @@ def tables(project: Any, folder: Path, size: int, repeats: int) -> dict[str, Any
             median(repeats, lambda: floor.upsert(some)),
         ),
     }
-    made[0].delete()
+    group.delete()
     floor.clear()
+    return {name: cell(seconds, least) for name, (seconds, least) in times.items()}
+
+
+def cell(seconds: float, floor: float) -> dict[str, float]:
+    """Return one line of the result."""
     return {
-        name: {"seconds": round(a, 4), "floor": round(b, 4), "ratio": round(a / b, 2)}
-        for name, (a, b) in found.items()
+        "seconds": round(seconds, 4),
+        "floor": round(floor, 4),
+        "ratio": round(seconds / floor, 2),
     }
 
 
 def models(project: Any, folder: Path, repeats: int) -> dict[str, Any]:
-    """Save (in which the client sleeps five seconds) and download of 20 MB; the floor is a copy."""
+    """Measure saving 20 MB (the client sleeps for five seconds in it) and downloading them; the floor
+    is a copy."""
     source = folder / "model"
     source.mkdir()
     (source / "weights").write_bytes(np.random.default_rng(1).bytes(MODEL_BYTES))
@@ -164,14 +168,11 @@ def models(project: Any, folder: Path, repeats: int) -> dict[str, Any]:
             repeats, lambda: saved[0].download(str(folder / f"d{next(copies)}"))
         ),
     }
-    return {
-        name: {"seconds": round(t, 4), "floor": round(copy, 4), "ratio": round(t / copy, 2)}
-        for name, t in times.items()
-    }
+    return {name: cell(seconds, copy) for name, seconds in times.items()}
 
 
 def processes(repeats: int) -> dict[str, float]:
-    """Start to ready, stop, login, and what an empty interpreter takes, in seconds."""
+    """Measure start until ready, stop, login, and an empty interpreter."""
     starts, stops, logins = [], [], []
     import hopsworks
 
@@ -189,28 +190,23 @@ def processes(repeats: int) -> dict[str, float]:
             server.stop()
             stops.append(time.perf_counter() - begin)
     bare = median(repeats, lambda: subprocess.run([sys.executable, "-c", "pass"]))
-    found = {"server start": starts, "server stop": stops, "login": logins}
-    return {k: round(statistics.median(v), 4) for k, v in found.items()} | {
+    times = {"server start": starts, "server stop": stops, "login": logins}
+    return {k: round(statistics.median(v), 4) for k, v in times.items()} | {
         "a bare Python process": round(bare, 4)
     }
 
 
 def peak(pid: int) -> float:
-    """The largest resident memory of a process so far, in MB."""
+    """Return the largest resident memory of a process so far, in MB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return round(int(status.split("VmHWM:")[1].split()[0]) / 1000, 1)
 
 
 def measure(repeats: int, sizes: tuple[int, ...]) -> dict[str, Any]:
-    """Everything; a fresh server for each size, so that its peak memory is that size's."""
+    """Measure everything; each size has a new server, so that the peak memory is that size's."""
     import hopsworks
 
-    found: dict[str, Any] = {
-        "machine": {
-            "cpus": os.cpu_count(),
-            "python": platform.python_version(),
-            "memory_gb": round(psutil.virtual_memory().total / 1e9),
-        },
+    result: dict[str, Any] = {
         "repeats": repeats,
         "process": processes(repeats),
         "rows": {},
@@ -223,50 +219,51 @@ def measure(repeats: int, sizes: tuple[int, ...]) -> dict[str, Any]:
         ):
             os.environ.update(server.env)
             project = hopsworks.login()
-            found["server_peak_mb"][f"at start, before {size} rows"] = peak(server.pid)
-            found["rows"][str(size)] = tables(project, Path(name), size, repeats)
-            found["server_peak_mb"][f"{size} rows"] = peak(server.pid)
+            result["server_peak_mb"].setdefault("idle", peak(server.pid))
+            result["rows"][str(size)] = tables(project, Path(name), size, repeats)
+            result["server_peak_mb"][f"{size:,} rows"] = peak(server.pid)
             if size == sizes[0]:
-                found["models"] = models(project, Path(name), repeats)
+                result["models"] = models(project, Path(name), repeats)
             hopsworks.logout()
-    return found
+    return result
 
 
-def table(found: dict[str, Any]) -> str:
-    """The result as Markdown."""
+def table(result: dict[str, Any]) -> str:
+    """Return the result as Markdown."""
     lines = [
-        "Made by `python -m benchmarks.hopsworks_local`; medians of "
-        f"{found['repeats']} runs in seconds, on {found['machine']['cpus']} cores.",
+        "Made by `python benchmarks/speed.py`; medians of "
+        f"{result['repeats']} runs in seconds, on {os.cpu_count()} cores.",
         "",
         "| rows | operation | client and server | floor | ratio |",
         "|---:|---|---:|---:|---:|",
     ]
-    for size, operations in found["rows"].items():
-        for name, o in operations.items():
-            lines.append(
-                f"| {int(size):,} | {name} | {o['seconds']:.3f} | {o['floor']:.3f} | {o['ratio']:.2f} |"
-            )
-    for name, o in found["models"].items():
-        lines.append(f"| | {name} | {o['seconds']:.3f} | {o['floor']:.3f} | {o['ratio']:.2f} |")
+    cells = [
+        (f"{int(size):,}", name, o)
+        for size, operations in result["rows"].items()
+        for name, o in operations.items()
+    ]
+    cells += [("", name, o) for name, o in result["models"].items()]
+    lines += [
+        f"| {size} | {name} | {o['seconds']:.3f} | {o['floor']:.3f} | {o['ratio']:.2f} |"
+        for size, name, o in cells
+    ]
     lines += ["", "| process | seconds |", "|---|---:|"]
-    lines += [f"| {name} | {value:.3f} |" for name, value in found["process"].items()]
+    lines += [f"| {name} | {value:.3f} |" for name, value in result["process"].items()]
     lines += ["", "| the server's peak memory | MB |", "|---|---:|"]
-    lines += [f"| {name} | {value:.0f} |" for name, value in found["server_peak_mb"].items()]
+    lines += [f"| {name} | {value:.0f} |" for name, value in result["server_peak_mb"].items()]
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Measure and write both files."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--repeats", type=int, default=5)
+    args = options.parse_args()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        found = measure(args.repeats, SIZES)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "hopsworks_local.json").write_text(json.dumps(found, indent=2) + "\n")
-    (RESULTS / "hopsworks_local.md").write_text(table(found))
-    print(table(found))
+        result = measure(args.repeats, SIZES)
+    keep(args.results, "speed", result)
+    (args.results / "speed.md").write_text(table(result))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,16 @@
-"""Send a local Hopsworks server altered requests, and see that it answers or refuses, no more.
+"""Send altered requests to a local Hopsworks server, and check that it answers or refuses each.
 
-    python -m benchmarks.hopsworks_local_fuzz [--inputs 40000] [--seed 2026]
+    python benchmarks/fuzz.py [--inputs 40000] [--seed 2026]
 
-Each input is a valid REST request with one to three things altered (a value of another type, a field
-gone or doubled, an odd path, a broken body, header or multipart), of which about three in ten stay
+Each input is a valid REST request with one to three alterations (a value of another type, a field
+removed or doubled, an odd path, a broken body, header or multipart), of which about three in ten stay
 valid; or raw bytes on the socket; or a Flight call. Allowed are 2xx, 4xx, a closed connection, and
-501; anything else, a traceback in an answer or on the server's output, or what a file outside the
-project holds, is a failure. Takes about four minutes; writes
-`benchmarks/results/hopsworks_local_fuzz.json`.
+501. Anything else is a failure, and so is a traceback in an answer or on the server's output, or the
+content of a file outside the project. Takes about ten minutes; writes `results/fuzz.json`.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import copy
 import io
@@ -30,11 +28,12 @@ from urllib.parse import quote
 
 import requests
 
+import corpus
 import hopsworks_local
-from benchmarks import common
+from common import keep, parser
 
 CANARY = "canary-that-must-not-leak"
-LEAKS = {  # what no answer may hold, and what it would be
+LEAKS = {  # what no answer may contain, and its name
     b"Traceback": "a traceback",
     CANARY.encode(): "a file beside the project",
     b"SQLite format 3": "the server's database",
@@ -65,7 +64,7 @@ HEADERS = {
 
 
 class Fuzzer:
-    """One server, one source of chance, and the count of what came back."""
+    """Sends altered requests to one server and counts the answers."""
 
     def __init__(self, server: hopsworks_local.Server, root: Path, seed: int):
         self.server, self.seed, self.chance = server, seed, random.Random(seed)
@@ -79,191 +78,23 @@ class Fuzzer:
         self.context = ssl.create_default_context()
         self.context.check_hostname, self.context.verify_mode = False, ssl.CERT_NONE
         (root / "local" / "tag_schemas.json").write_text('{"owner": {"type": ["string", "null"]}}')
-        # A link out of the project and a secret beside it: neither may ever be served.
+        # A link out of the project and a secret beside it: neither may be served.
         (root / "secret").write_text(CANARY)
         (root / "local" / "files" / "Resources" / "link").symlink_to(root)
         self.base = f"{server.url}/hopsworks-api/api"
-        self.corpus = self._corpus()
-
-    # -- valid requests, to be spoiled -------------------------------------------------------------
+        group, self.corpus = corpus.build(self.call)
+        self.table = Path(group["location"])
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """A valid request that must succeed."""
+        """Send a valid request, which must succeed."""
         answer = self.session.request(method, f"{self.base}/{path}", json=body, timeout=300)
         assert answer.ok, (method, path, answer.text)
         return answer.json() if answer.content else None
 
-    def _corpus(self) -> list[tuple[str, str, Any]]:
-        """Makes a feature group, a view and a training dataset; returns requests about them."""
-        store, project = "project/1/featurestores/1", "project/1"
-        config = {"enabled": True, "columns": []}
-        features = [
-            {"name": "id", "type": "bigint", "primary": True},
-            {"name": "at", "type": "timestamp"},
-            {"name": "x", "type": "double"},
-            {"name": "s", "type": "string"},
-        ]
-        group = {
-            "name": "g", "version": 1, "type": "cachedFeaturegroupDTO", "features": features,
-            "timeTravelFormat": "DELTA", "eventTime": "at", "description": "", "statisticsConfig": config,
-            "onlineEnabled": False, "dataSource": {}, "parents": [{"id": 1, "name": "p", "version": 1}],
-        }  # fmt: skip
-        expectation = {
-            "expectationType": "e", "kwargs": json.dumps({"column": "x"}), "meta": "{}",
-        }  # fmt: skip
-        suite = {
-            "expectationSuiteName": "s", "expectations": [expectation], "meta": "{}",
-            "runValidation": True, "validationIngestionPolicy": "STRICT",
-        }  # fmt: skip
-        result = {"success": True, "result": "{}", "meta": "{}", "exceptionInfo": "{}"}
-        result["expectationConfig"] = json.dumps({"meta": {"expectationId": 1}})
-        report = {
-            "success": True, "results": [result], "meta": "{}", "statistics": "{}",
-            "evaluationParameters": "{}", "ingestionResult": "INGESTED",
-        }  # fmt: skip
-        made = self.call("POST", f"{store}/featuregroups", group)
-        self.table = Path(made["location"])
-        left = {"leftFeatureGroup": made, "leftFeatures": made["features"]}
-        one = {"feature": made["features"][2], "condition": "GREATER_THAN", "value": "1.5"}
-        two = {"feature": made["features"][3], "condition": "IN", "value": '["a"]'}
-        three = {"feature": made["features"][3], "condition": "LIKE", "value": "a%"}
-        logic = {
-            "type": "AND",
-            "leftFilter": one,
-            "rightLogic": {"type": "OR", "leftFilter": two, "rightFilter": three},
-        }
-        join = {"query": left, "on": [{"name": "id"}], "type": "LEFT", "prefix": "r_"}
-        query = {**left, "filter": logic, "joins": [join], "limit": 5}
-        udf = {"name": "f", "sourceCode": "def f(): ...", "transformationFeatures": ["x"]}
-        view = {
-            "name": "v", "version": 1, "query": query, "description": "",
-            "transformationFunctions": [{"hopsworksUdf": udf, "version": 1}],
-            "features": [{"name": "x", "label": True, "featuregroup": {"id": made["id"]}}],
-        }  # fmt: skip
-        self.call("POST", f"{store}/featureview", view)
-        splits = [
-            {"name": n, "splitType": "TIME_SERIES_SPLIT", "startTime": a, "endTime": a + 10}
-            for n, a in (("train", 1), ("test", 20))
-        ]
-        dataset = {
-            "trainingDatasetType": "IN_MEMORY_TRAINING_DATASET", "dataFormat": "tsv", "splits": splits,
-            "statisticsConfig": config, "extraFilter": logic, "seed": 1, "trainSplit": "train",
-        }  # fmt: skip
-        here = f"{store}/featureview/v/version/1"
-        self.call("POST", f"{here}/trainingdatasets", dataset)
-        self.call("POST", f"{project}/dataset/Models%2Fm?action=create")
-        self.call("POST", f"{project}/dataset/Models%2Fm%2F1?action=create")
-        tags = {"items": [{"name": "owner", "value": "me"}]}
-        model = {
-            "name": "m", "version": 1, "metrics": {"a": 1.5, "b": "2"}, "framework": "PYTHON",
-            "tags": tags,
-        }  # fmt: skip
-        job = "g_1_offline_fg_materialization"
-        models = f"{project}/modelregistries/1/models"
-        saved = self.call("PUT", f"{models}/m_1", model)
-        statistics = {
-            "computationTime": 5, "rowPercentage": 1.0, "beforeTransformation": False,
-            "windowStartCommitTime": 1, "windowEndCommitTime": 5,
-            "featureDescriptiveStatistics": [{"featureName": "x", "count": 3}],
-        }  # fmt: skip
-        windows = "filter_by=window_end_commit_time_ltoeq:5&feature_names=x"
-        by_id = f"{store}/featuregroups/{made['id']}"
-        kept = self.call("POST", f"{by_id}/expectationsuite", suite)
-        by_suite = f"{by_id}/expectationsuite/{kept['id']}"
-        plain = {**view, "name": "w", "transformationFunctions": []}
-        self.call("POST", f"{store}/featureview", plain)
-        files = {
-            **dataset, "trainingDatasetType": "HOPSFS_TRAINING_DATASET", "dataFormat": "csv",
-        }  # fmt: skip
-        there = f"{store}/featureview/w/version/1/trainingdatasets"
-        self.call("POST", there, files)
-        return [
-            ("GET", "variables/versions", None),
-            ("GET", "variables/enable_flyingduck", None),
-            ("GET", "project", None),
-            ("GET", "project/getProjectInfo/local", None),
-            ("GET", f"{project}/credentials", None),
-            ("GET", f"{project}/featurestores/local_featurestore", None),
-            ("POST", f"{store}/featuregroups", group),
-            ("GET", f"{store}/featuregroups/g?version=1", None),
-            ("GET", by_id, None),
-            ("PUT", f"{by_id}?updateMetadata=true", group),
-            ("PUT", f"{by_id}?updateStatsConfig=true", group),
-            ("POST", f"{by_id}/commits", {"commitTime": 5}),
-            ("GET", f"{by_id}/commits?limit=5&offset=0&filter_by=commited_on_ltoeq:5", None),
-            ("POST", f"{by_id}/clear", None),
-            ("POST", f"{by_id}/updatetableschema", None),
-            ("POST", f"{by_id}/statistics/compute", None),
-            ("GET", f"{by_id}/statistics?filter_by=computation_time_ltoeq:5&limit=1", None),
-            ("POST", f"{by_id}/expectationsuite", suite),
-            ("PUT", by_suite, suite),
-            ("PUT", f"{by_suite}/metadata", suite),
-            ("POST", f"{by_suite}/expectations", expectation),
-            ("PUT", f"{by_suite}/expectations/{kept['expectations'][0]['id']}", expectation),
-            ("PUT", f"{by_id}/validationreport", report),
-            ("GET", f"{by_id}/validationreport?limit=1", None),
-            ("GET", f"{by_id}/validationresult/history/1?filter_by=ingestion_result_eq:X", None),
-            ("GET", f"{by_id}/provenance/links", None),
-            ("GET", f"{here}/provenance/links", None),
-            ("POST", f"{store}/transformationfunctions", {"hopsworksUdf": udf, "version": 1}),
-            ("GET", f"{store}/transformationfunctions?name=f&version=1", None),
-            ("POST", there, files),
-            ("POST", f"{there}/version/1/compute", {"query": query}),
-            ("DELETE", f"{there}/version/1/data", None),
-            ("PUT", f"{by_id}/tags/owner", "me"),
-            ("GET", f"{by_id}/tags", None),
-            ("PUT", f"{project}/featurestores/query?hqs=True", query),
-            ("POST", f"{store}/featureview", view),
-            ("GET", here, None),
-            ("PUT", here, view),
-            (
-                "GET",
-                f"{here}/query/batch?start_time=1&end_time=99&with_label=True&td_version=1",
-                None,
-            ),
-            ("POST", f"{here}/query/batch?with_primary_keys=true", logic),
-            ("POST", f"{here}/trainingdatasets", dataset),
-            ("GET", f"{here}/trainingdatasets/version/1", None),
-            ("POST", f"{here}/trainingdatasets/version/1/statistics", statistics),
-            ("GET", f"{here}/trainingdatasets/version/1/statistics?{windows}", None),
-            ("PUT", f"{models}/m_1", model),
-            ("GET", f"{models}?filter_by=name_eq:m&sort_by=a:desc&limit=1", None),
-            ("GET", f"{models}/m_1", None),
-            ("GET", f"{models}/{saved['id']}/provenance/links", None),
-            (
-                "GET",
-                f"{project}/dataset/Resources?action=listing&offset=0&limit=9&sort_by=ID:asc",
-                None,
-            ),
-            ("GET", f"{project}/dataset/download/with_auth/Resources%2Ff", None),
-            ("POST", f"{project}/dataset/Resources%2Fd?action=create&type=DATASET", None),
-            (
-                "POST",
-                f"{project}/dataset/Resources%2Ff?action=copy&destination_path=Resources/c",
-                None,
-            ),
-            ("DELETE", f"{project}/dataset/Resources%2Fd", None),
-            ("DELETE", f"{project}/dataset/Resources%2Ff%2Fbelow", None),
-            ("POST", f"{project}/dataset/upload/Resources", b"upload"),
-            ("POST", f"{project}/dataset/upload/Resources%2Fnew%2Ffolder", b"upload"),
-            ("POST", "users/secrets", {"name": "s", "secret": "v", "visibility": "PRIVATE"}),
-            ("GET", "users/secrets", None),
-            ("GET", "users/secrets/s", None),
-            ("DELETE", "users/secrets/s", None),
-            ("GET", f"{project}/jobs", None),
-            ("GET", f"{project}/jobs/{job}", None),
-            ("POST", f"{project}/jobs/{job}/executions", None),
-            ("GET", f"{project}/jobs/{job}/executions?sort_by=submissiontime:desc&limit=1", None),
-            ("GET", f"{project}/jobs/{job}/executions/1", None),
-            ("PUT", f"{project}/jobs/{job}/schedule/v2", {"cronExpression": "0 0 * ? * * *"}),
-            ("GET", f"{project}/serving?name=x", None),
-            ("PUT", f"{project}/serving", {"name": "x"}),
-        ]
+    # -- alterations ---------------------------------------------------------------------------------
 
-    # -- spoiling ------------------------------------------------------------------------------------
-
-    def spoil(self, doc: Any) -> Any:
-        """A copy of a JSON document with one node replaced, removed, doubled or nested."""
+    def altered(self, doc: Any) -> Any:
+        """Return a copy of a JSON document with one node replaced, removed, doubled or nested."""
         doc = copy.deepcopy(doc)
         places: list[tuple[Any, Any]] = []
 
@@ -279,12 +110,12 @@ class Fuzzer:
         if not places or self.chance.random() < 0.03:
             return self.chance.choice(ODD)
         parent, key = self.chance.choice(places)
-        what = self.chance.random()
-        if what < 0.7:
+        kind = self.chance.random()
+        if kind < 0.7:
             parent[key] = copy.deepcopy(self.chance.choice(ODD))
-        elif what < 0.8:
+        elif kind < 0.8:
             del parent[key]
-        elif what < 0.9 and isinstance(parent, list):
+        elif kind < 0.9 and isinstance(parent, list):
             parent.append(parent[key])
         else:
             for _ in range(self.chance.choice([1, 5, 200])):
@@ -292,7 +123,7 @@ class Fuzzer:
         return doc
 
     def path(self, path: str) -> str:
-        """A path, now and then with a segment or a query value replaced."""
+        """Return a path, now and then with a segment or a query value replaced."""
         address, mark, query = path.partition("?")
         segments = address.split("/")
         if self.chance.random() < 0.25:
@@ -308,7 +139,7 @@ class Fuzzer:
         return "/".join(segments) + (f"?{'&'.join(pairs)}" if pairs else "")
 
     def multipart(self) -> tuple[bytes, str]:
-        """The body of an upload with something wrong."""
+        """Return the body and type of an upload with something wrong."""
         fields = {
             "flowFilename": "f", "flowChunkNumber": "1", "flowTotalChunks": "1", "flowTotalSize": "3",
             "flowChunkSize": "10",
@@ -331,7 +162,7 @@ class Fuzzer:
     # -- inputs --------------------------------------------------------------------------------------
 
     def rest(self) -> str:
-        """One spoiled REST request through an ordinary HTTP library."""
+        """Send an altered REST request through an ordinary HTTP library."""
         method, path, body = self.chance.choice(self.corpus)
         headers = {"Content-Type": "application/json"}
         if isinstance(body, bytes):
@@ -340,7 +171,7 @@ class Fuzzer:
             data = self.chance.choice([b"", b"{}", b"[", b"null", self.chance.randbytes(20)])
         else:
             for _ in range(self.chance.choice([1, 1, 1, 2, 3])):
-                body = self.spoil(body)
+                body = self.altered(body)
             data = json.dumps(body).encode()
             if self.chance.random() < 0.1:
                 cut = self.chance.randrange(len(data) + 1)
@@ -359,7 +190,7 @@ class Fuzzer:
         return self.judge(answer.status_code, answer.content, f"{method} {url} {data[:300]!r}")
 
     def execute(self, answer: dict[str, Any], sent: bytes) -> None:
-        """Run a query that was accepted: whatever was accepted must run."""
+        """Run a query that was accepted, which must work."""
         from pyarrow import flight
 
         if not (self.table / "_delta_log").exists():  # at first, and after a `clear`
@@ -372,7 +203,7 @@ class Fuzzer:
                 self.failures.append(f"{answer['query']} from {sent[:900]!r}: {e}")
 
     def fill(self) -> None:
-        """Three rows, written as the client writes them."""
+        """Write three rows, as the client does."""
         import pandas as pd
         import pyarrow as pa
         from deltalake import write_deltalake
@@ -384,7 +215,7 @@ class Fuzzer:
         write_deltalake(str(self.table), pa.Table.from_pandas(frame))
 
     def raw(self) -> str:
-        """Bytes on the socket: odd request lines, headers and lengths."""
+        """Send bytes on the socket: odd request lines, headers and lengths."""
         method, path, body = self.chance.choice(self.corpus)
         data = json.dumps(body).encode() if not isinstance(body, bytes) else b""
         headers = {
@@ -430,7 +261,7 @@ class Fuzzer:
         return self.judge(int(first[1]), answer, repr(payload[:300]))
 
     def flight(self) -> str:
-        """A Flight call with a made-up command, ticket or action."""
+        """Make a Flight call with a made-up command, ticket or action."""
         from pyarrow import flight
 
         text = self.chance.choice([b"", b"x", b"\xff\xfe", b"SELECT 1", self.chance.randbytes(32)])
@@ -455,16 +286,16 @@ class Fuzzer:
         return "flight accepted"
 
     def judge(self, status: int, content: bytes, sent: str) -> str:
-        """The answer's status; notes what must not be."""
+        """Return the answer's status; note what must not be."""
         if status >= 500 and status != 501:
             self.failures.append(f"{status} for {sent}: {content[:300]!r}")
-        for leak, what in LEAKS.items():
+        for leak, name in LEAKS.items():
             if leak in content:
-                self.failures.append(f"{what} for {sent}: {content[:300]!r}")
+                self.failures.append(f"{name} for {sent}: {content[:300]!r}")
         return str(status)
 
     def run(self, inputs: int) -> None:
-        """Send that many inputs: most by REST, some raw, some to Flight."""
+        """Send that many inputs: most to REST, some raw, some to Flight."""
         from pyarrow import flight
 
         pem = self.call("GET", "project/1/credentials")
@@ -477,7 +308,7 @@ class Fuzzer:
             private_key=pem["clientKey"],
         )
         for number in range(inputs):
-            # the length of an answer decides how much chance an input uses: each has its own
+            # how many random numbers an input uses depends on the answers, so each has its own seed
             self.chance = random.Random(f"{self.seed}-{number}")
             kind = self.chance.choices([self.rest, self.raw, self.flight], [0.9, 0.05, 0.05])[0]
             try:
@@ -486,13 +317,13 @@ class Fuzzer:
                 self.answers["closed"] += 1
             except (requests.exceptions.InvalidHeader, UnicodeError, ValueError):
                 self.answers["not sendable"] += 1
-        self.call("GET", "project/getProjectInfo/local")  # and it is still there
+        self.call("GET", "project/getProjectInfo/local")  # the server still runs
         page = self.session.post(f"{self.server.url}/login", data={"key": self.key}, timeout=300)
-        assert self.judge(page.status_code, page.content, "the page of all that was made") == "200"
+        assert self.judge(page.status_code, page.content, "the page of everything") == "200"
 
 
 def campaign(inputs: int, seed: int) -> dict[str, Any]:
-    """Run the fuzzer against a server of its own; returns the counts and what failed."""
+    """Run the fuzzer against a server of its own; return the counts and what failed."""
     import warnings
 
     output = io.StringIO()
@@ -515,12 +346,12 @@ def campaign(inputs: int, seed: int) -> dict[str, Any]:
 
 def main() -> None:
     """Run, write the result, and end with 1 if anything failed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=40_000)
-    parser.add_argument("--seed", type=int, default=2026)
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--inputs", type=int, default=40_000)
+    options.add_argument("--seed", type=int, default=2026)
+    args = options.parse_args()
     result = campaign(args.inputs, args.seed)
-    common.keep("hopsworks_local_fuzz", common.server_and_client() | result)
+    keep(args.results, "fuzz", result)
     raise SystemExit(bool(result["failures"]))
 
 

@@ -1,14 +1,14 @@
-"""Kill a local Hopsworks server, its client, or both, at random moments, and look what is left.
+"""Kill a local Hopsworks server, its client, or both, at random moments, and check what is left.
 
-    python -m benchmarks.hopsworks_local_faults [--kills 300] [--seed 11] [--minutes M]
+    python benchmarks/faults.py [--kills 300] [--seed 11] [--minutes M]
 
-A worker process works through the ordinary client without pause: inserts, upserts, new feature
+A worker process makes calls through the ordinary client without pause: inserts, upserts, new feature
 groups, overwrites, uploads in chunks, descriptions, training datasets, and model saves in a second
-thread. It notes every call before and after in a file. After each `kill -9` the survivors are
-started again and every call since the last check is held against what is there: what was
-acknowledged must be there and whole; what was not must be there wholly or not at all, and must not
-be in the way. At the end all calls are checked once more, which is counted apart. Takes about 20
-minutes; writes `benchmarks/results/hopsworks_local_faults.json`.
+thread. It notes every call before and after in a file. After each `kill -9` the campaign starts again
+what was killed and checks every call since the last check: what was acknowledged must be there and
+whole; what was interrupted must be there wholly or not at all, and must not be in the way. At the end
+all calls are checked once more, which is counted apart. Takes about 30 minutes; writes
+`results/faults.json`.
 """
 
 from __future__ import annotations
@@ -30,18 +30,26 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 import hopsworks_local
+from common import keep, parser
 
 BATCH = 50  # rows of one insert
 CHUNK = 100_000  # bytes of one chunk of an upload
 
 
 def content(number: int) -> bytes:
-    """The bytes of upload or model `number`: four chunks, different for every number."""
+    """Return the bytes of upload or model `number`: four chunks, different for every number."""
     return random.Random(number).randbytes(3 * CHUNK + 5_000)
 
 
 # -- the worker -------------------------------------------------------------------------------------
+
+
+def frame(first: int, batch: int) -> pd.DataFrame:
+    """Return the rows of one insert."""
+    return pd.DataFrame({"id": range(first, first + BATCH), "batch": batch})
 
 
 class Worker:
@@ -54,13 +62,13 @@ class Worker:
         self.folder = Path(tempfile.mkdtemp(dir=notes.parent))
 
     def note(self, **doc: Any) -> None:
-        """One line, in the file before anything else happens."""
+        """Write one line, before anything else happens."""
         with self.lock:
             self.notes.write(json.dumps(doc) + "\n")
             self.notes.flush()
 
     def attempt(self, kind: str, **detail: Any) -> None:
-        """Make one call and note its beginning and its end."""
+        """Make one call; note its beginning and its end."""
         with self.lock:
             self.number += 1
             number = self.number
@@ -69,7 +77,7 @@ class Worker:
         self.note(done=number)
 
     def run(self) -> None:
-        """Serve one server after the other."""
+        """Work with one server after the other."""
         import hopsworks
 
         for line in sys.stdin:
@@ -94,29 +102,24 @@ class Worker:
                 self.note(failed=f"{type(e).__name__}: {str(e)[:200]}")
 
     def save_models(self) -> None:
-        """One model after the other; the client sleeps five seconds in each."""
+        """Save one model after the other; the client sleeps for five seconds in each."""
         with contextlib.suppress(Exception):
             while True:
                 self.attempt("save")
 
-    def frame(self, first: int, batch: int) -> Any:
-        import pandas as pd
-
-        return pd.DataFrame({"id": range(first, first + BATCH), "batch": batch})
-
     def insert(self, number: int) -> None:
-        self.group.insert(self.frame(number * BATCH, number))
+        self.group.insert(frame(number * BATCH, number))
 
     def upsert(self, number: int) -> None:
-        self.group.insert(self.frame(-BATCH, number))
+        self.group.insert(frame(-BATCH, number))
 
     def create(self, number: int) -> None:
         group = self.store.create_feature_group(f"g{number}", version=1, primary_key=["id"])
-        group.insert(self.frame(0, number))
+        group.insert(frame(0, number))
 
     def overwrite(self, number: int) -> None:
         group = self.store.get_or_create_feature_group("over", version=1, primary_key=["id"])
-        group.insert(self.frame(0, number), overwrite=True)
+        group.insert(frame(0, number), overwrite=True)
 
     def describe(self, number: int) -> None:
         self.store.get_feature_group("rows", 1).update_description(str(number))
@@ -148,7 +151,7 @@ class Worker:
 
 
 class Campaign:
-    """Starts server and worker, kills them, and holds the notes against what is there."""
+    """Starts server and worker, kills them, and compares the notes with what is there."""
 
     def __init__(self, folder: Path, seed: int):
         self.folder, self.chance = folder, random.Random(seed)
@@ -171,13 +174,10 @@ class Campaign:
 
     def start_worker(self) -> None:
         self.seed += 1
-        command = [sys.executable, "-m", "benchmarks.hopsworks_local_faults", "--worker"]
-        from benchmarks import common  # not in the worker: its packages take seconds to import
-
+        command = [sys.executable, __file__, "--worker", str(self.notes), "--seed", str(self.seed)]
         self.worker = subprocess.Popen(
-            [*command, str(self.notes), "--seed", str(self.seed)],
-            cwd=common.ROOT,
-            env=common.local_env(self.folder / "data"),
+            command,
+            env={k: v for k, v in os.environ.items() if not k.startswith("HOPSWORKS_")},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -185,7 +185,7 @@ class Campaign:
         )
 
     def until(self, key: str) -> None:
-        """Wait until the worker has noted that."""
+        """Wait until the worker has noted `key`."""
         end = time.monotonic() + 600
         while not any(key in doc for doc in self.peek()):
             if time.monotonic() > end or (self.worker.poll() is not None):
@@ -193,7 +193,7 @@ class Campaign:
             time.sleep(0.02)
 
     def peek(self) -> list[dict[str, Any]]:
-        """The notes since the last check; a last line cut short by a kill is not one."""
+        """Return the notes since the last check, without a last line that a kill cut short."""
         lines = self.notes.read_bytes()[self.read :].split(b"\n")[:-1]
         return [json.loads(line) for line in lines if line.startswith(b"{")]
 
@@ -203,13 +203,13 @@ class Campaign:
             self.failures.append(f"{kind}: {what}")
 
     def round(self) -> None:
-        """Let them work, kill, restart, look."""
+        """Let them work, kill, start again, check."""
         settings = json.dumps(self.server.env)
         assert self.worker.stdin
         self.worker.stdin.write(settings + "\n")
         self.worker.stdin.flush()
         self.until("ready")
-        # Now and then long enough for a model save, in which the client sleeps five seconds.
+        # Now and then long enough for a model save, in which the client sleeps for five seconds.
         time.sleep(self.chance.random() * self.chance.choice([0.9] * 9 + [8]))
         victim = self.chance.choices(["server", "client", "both"], [0.6, 0.25, 0.15])[0]
         self.kills[victim] += 1
@@ -230,14 +230,14 @@ class Campaign:
             self.start_worker()
 
     def verify(self, worker_dead: bool) -> None:
-        """Every call since the last check against what a new login finds."""
+        """Check every call since the last check, in a new login."""
         import hopsworks
 
         docs = self.peek()
         self.read = self.notes.stat().st_size
         done = {d["done"] for d in docs if "done" in d}
         calls = {d["begin"]: d for d in docs if "begin" in d}
-        # A model save may be sleeping in its thread while the rest has failed: look again later.
+        # A model save may still sleep in its thread when the rest has failed: it is checked later.
         calls |= self.open_saves
         self.replaced |= {n for n, call in calls.items() if call["kind"] == "replace"}
         self.overwritten |= {n for n, call in calls.items() if call["kind"] == "overwrite"}
@@ -266,8 +266,7 @@ class Campaign:
             os.environ.update(environment)
 
     def table(self, name: str) -> Any:
-        """The rows of a feature group; an empty frame when it has none yet."""
-        import pandas as pd
+        """Return the rows of a feature group; an empty frame when it has none yet."""
         import pyarrow as pa
 
         empty = pd.DataFrame({"id": [], "batch": []})
@@ -276,17 +275,17 @@ class Campaign:
             return empty
         try:
             with group.select_all().read_batches() as batches:
-                found = list(batches)
+                read = list(batches)
         except Exception as e:
             if "nothing was inserted yet" in str(e):
                 return empty
             raise
-        return pa.Table.from_batches(found).to_pandas() if found else empty
+        return pa.Table.from_batches(read).to_pandas() if read else empty
 
     def verify_insert(self, number: int, done: bool) -> None:
-        there = int((self.rows.batch == number).sum())
+        count = int((self.rows.batch == number).sum())
         self.check(
-            "insert", there == BATCH or (there == 0 and not done), f"{there} of {BATCH} rows"
+            "insert", count == BATCH or (count == 0 and not done), f"{count} of {BATCH} rows"
         )
 
     def verify_upsert(self, number: int, done: bool) -> None:
@@ -297,18 +296,17 @@ class Campaign:
 
     def verify_create(self, number: int, done: bool) -> None:
         name = f"g{number}"
-        there = len(self.table(name))
-        self.check("create", there == BATCH or (there == 0 and not done), f"{there} rows in {name}")
+        count = len(self.table(name))
+        self.check("create", count == BATCH or (count == 0 and not done), f"{count} rows in {name}")
         group = self.store.get_feature_group(name, 1)
-        if group is not None and there == 0:
-            # Only its metadata came through: it must be usable, not in the way.
-            worker = Worker.frame(self, 0, number)  # type: ignore[arg-type]
-            group.insert(worker)
+        if group is not None and count == 0:
+            # Only its metadata is there: it must be usable, not in the way.
+            group.insert(frame(0, number))
             self.check("create", len(self.table(name)) == BATCH, f"{name} cannot be filled")
 
     def verify_overwrite(self, number: int, done: bool) -> None:
-        """One batch, whole, and not older than what was acknowledged. The client empties the group
-        before it writes, so an interrupted call may leave none."""
+        """Check for one whole batch, not older than what was acknowledged. The client empties the
+        group before it writes, so an interrupted call may leave none."""
         batches = Counter(self.table("over").batch)
         if not batches:
             self.check(
@@ -324,42 +322,47 @@ class Campaign:
 
     def verify_register(self, number: int, done: bool) -> None:
         view = self.store.get_feature_view("view", 1)
-        found = [d.description for d in view.get_training_datasets()] if view else []
-        self.check("register", str(number) in found or not done, f"{number} is not in {found[-3:]}")
+        texts = [d.description for d in view.get_training_datasets()] if view else []
+        self.check("register", str(number) in texts or not done, f"{number} is not in {texts[-3:]}")
 
     def file(self, path: str) -> bytes | None:
+        """Return what a file holds, or None without a file."""
         if not self.datasets.exists(path):
             return None
-        return self.datasets.read_content(f"/{path}").content
+        read: bytes = self.datasets.read_content(f"/{path}").content
+        return read
 
     def verify_upload(self, number: int, done: bool) -> None:
-        found = self.file(f"Resources/f{number}")
-        true = found == content(number) or (found is None and not done)
-        self.check("upload", true, f"{found and len(found)} bytes of f{number}")
+        read = self.file(f"Resources/f{number}")
+        true = read == content(number) or (read is None and not done)
+        self.check("upload", true, f"{read and len(read)} bytes of f{number}")
 
     def verify_replace(self, number: int, done: bool) -> None:
-        """Whole, and not older than what was acknowledged. The client removes the old file before
-        it sends the new one, so an interrupted call may leave none at all."""
-        found = self.file("Resources/replaced")
-        begun = [n for n in self.replaced if content(n) == found]
-        if found is None:
+        """Check for a whole file, not older than what was acknowledged. The client removes the old
+        file before it sends the new one, so an interrupted call may leave none."""
+        read = self.file("Resources/replaced")
+        begun = [n for n in self.replaced if content(n) == read]
+        if read is None:
             self.check("replace", not done or max(self.replaced) > number, "the file is gone")
         else:
             true = bool(begun) and (begun[0] >= number or not done)
-            self.check("replace", true, f"{len(found)} bytes of {begun or 'nothing sent'}")
+            self.check("replace", true, f"{len(read)} bytes of {begun or 'nothing sent'}")
 
     def verify_save(self, number: int, done: bool) -> None:
         models = [m for m in self.registry.get_models("model") if m.description == str(number)]
         self.check("save", bool(models) or not done, f"model {number} is not there")
         for model in models:
             home = f"Models/model/{model.version}/Files"
-            found = [self.file(f"{home}/{part}") for part in ("a", "b")]
-            whole = found == [content(number)] * 2
-            self.check("save", whole, f"model {number} is registered without its files")
+            files = [self.file(f"{home}/{part}") for part in ("a", "b")]
+            self.check(
+                "save",
+                files == [content(number)] * 2,
+                f"model {number} is registered without its files",
+            )
 
 
 def campaign(kills: int, seed: int, minutes: float = math.inf) -> dict[str, Any]:
-    """Run that many rounds, or fewer in that time; returns the counts and what failed."""
+    """Run that many rounds, or fewer in that time; return the counts and what failed."""
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -373,7 +376,7 @@ def campaign(kills: int, seed: int, minutes: float = math.inf) -> dict[str, Any]
             run.worker.wait()
             run.server.stop()
             after_kills, interrupted = run.checks, run.interrupted
-            # At last the whole history once more: nothing acknowledged was lost since.
+            # The whole history once more: nothing acknowledged was lost since.
             run.checks, run.interrupted = Counter(), Counter()
             run.start_server()
             run.read, run.open_saves = 0, {}
@@ -395,19 +398,17 @@ def campaign(kills: int, seed: int, minutes: float = math.inf) -> dict[str, Any]
 
 def main() -> None:
     """Run, write the result, and end with 1 if anything failed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--minutes", type=float, default=math.inf, help="end after this time")
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--kills", type=int, default=300)
+    options.add_argument("--seed", type=int, default=11)
+    options.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    options.add_argument("--minutes", type=float, default=math.inf, help="end after this time")
+    args = options.parse_args()
     if args.worker:
         Worker(args.worker, args.seed).run()
         return
-    from benchmarks import common
-
     result = campaign(args.kills, args.seed, args.minutes)
-    common.keep("hopsworks_local_faults", common.server_and_client() | result)
+    keep(args.results, "faults", result)
     raise SystemExit(bool(result["failures"]))
 
 
