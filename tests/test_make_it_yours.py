@@ -13,7 +13,7 @@ from wine import dataset
 from wine.columns import NAMES
 
 PAGE = (REPOSITORY / "docs/make-it-yours.md").read_text()
-MEASUREMENT, MODEL, SCORE, BETTER = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+MEASUREMENT, MODEL, SCORE, NAME = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 (IMPORT,) = re.findall(r"`(from sklearn.*?)`", PAGE)
 SERVED = """
 import json
@@ -50,7 +50,7 @@ def mine(empty_pipeline, raw, tmp_path):
     insert(root / "wine/candidates.py", ")\nBY_NAME", MODEL)
     insert(root / "wine/candidates.py", "from sklearn.neighbors", f"{IMPORT}\n")
     insert(root / "wine/metrics.py", '        "r2": float(', SCORE)
-    insert(root / "wine/metrics.py", '    "r2": True', BETTER)
+    insert(root / "wine/metrics.py", '    "r2",', NAME)
     bound = raw["total_sulfur_dioxide"] - raw["free_sulfur_dioxide"]
     wines = raw.assign(bound_sulfur_dioxide=bound)
     wines = wines[[*NAMES, "bound_sulfur_dioxide", "quality", "type"]]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wine.columns import GRADES
 from wine.metrics import (
-    HIGHER_IS_BETTER,
+    METRICS,
     bootstrap,
     bootstrap_qwk,
     confusion,
@@ -45,7 +45,7 @@ def test_every_metric_is_scikit_learns(pairs):
         assert result["qwk"] == pytest.approx(
             reference.cohen_kappa_score(truth, grades, weights="quadratic", labels=GRADES)
         )
-    assert set(result) == set(HIGHER_IS_BETTER)
+    assert set(result) == set(METRICS)
     assert all(type(value) is float for value in result.values())
 
 

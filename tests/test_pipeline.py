@@ -19,7 +19,7 @@ from wine.columns import FEATURES, GRADES, MEASUREMENTS
 from wine.errors import BadInput, WineError
 from wine.generator import generate
 from wine.groups import BALANCED, DAILY, PREDICTION, WINE
-from wine.metrics import HIGHER_IS_BETTER, confusion, score
+from wine.metrics import METRICS, confusion, score
 
 IMAGES = "Resources/images"
 DAYS = 60  # that daily.py makes on a first run
@@ -168,7 +168,7 @@ def test_the_registered_model_has_its_metrics_schema_and_pictures(pipeline_root,
     assert served.version == 1
     _, spec = registry.load(served)
     assert served.training_metrics["approved"] == 1
-    for name in HIGHER_IS_BETTER:
+    for name in METRICS:
         assert served.training_metrics[f"cv_{name}"] == pytest.approx(spec.metrics.cv[name])
         assert served.training_metrics[f"test_{name}"] == pytest.approx(spec.metrics.test[name])
         low, high = spec.metrics.test_interval[name]

@@ -11,10 +11,11 @@ from tests import processes
 from tests.conftest import CHOSEN
 from wine import features, model, registry, train
 from wine.candidates import BY_NAME
+from wine.columns import FEATURES
 from wine.errors import BadInput, WineError
 from wine.generator import generate
 from wine.groups import DAILY
-from wine.metrics import HIGHER_IS_BETTER
+from wine.metrics import METRICS
 from wine.train import compare_with_served, load, register, verdict
 
 
@@ -39,7 +40,7 @@ def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(
 ):
     project = reader(young).project
     assert compare_with_served(project, training) is None
-    assert "no model judged by these wines is served yet" in verdict(None)
+    assert verdict(None) == "there is no served model to compare with: this one will be served"
     register(project, training, None)
 
     worse = compare_with_served(project, noisy(training, 0.2))
@@ -64,7 +65,7 @@ def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(
         "ridge, fitted on 5,320 wines, worse than the served version",
         "ridge, fitted on 5,320 wines",
     ]
-    for name in HIGHER_IS_BETTER:
+    for name in METRICS:
         assert served.training_metrics[f"cv_{name}"] == pytest.approx(training.cv.metrics[name])
 
     # a wine is the same one only with the same measurements and the same grade
@@ -75,6 +76,20 @@ def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(
         data = dataclasses.replace(training.data, train=changed)
         result = compare_with_served(project, dataclasses.replace(training, data=data))
         assert (result and result.wines) == left
+
+
+@pytest.mark.parametrize("fault", ["damaged", "of other columns"])
+def test_a_served_model_that_cannot_be_read_is_replaced(young, reader, training, fault, capsys):
+    project = reader(young).project
+    features_then = FEATURES if fault == "damaged" else FEATURES[1:]
+    spec = training.spec.model_copy(update={"features": features_then})
+    first = register(project, dataclasses.replace(training, spec=spec), None)
+    if fault == "damaged":
+        project.get_dataset_api().remove(f"{first.model_files_path}/wines.csv")
+    assert compare_with_served(project, training) is None
+    assert "no comparison with version 1: the " in capsys.readouterr().out
+    register(project, training, None)
+    assert registry.load(registry.served(project))[1].features == FEATURES
 
 
 def test_the_program_trains_as_train_ipynb_does(young, reader, training, tmp_path):

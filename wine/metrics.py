@@ -12,16 +12,16 @@ from numpy.typing import ArrayLike
 
 from wine.columns import GRADES
 
-HIGHER_IS_BETTER = {
-    "qwk": True,
-    "rmse": False,
-    "accuracy": True,
-    "within_one": True,
-    "macro_f1": True,
-    "balanced_accuracy": True,
-    "mae": False,
-    "r2": True,
-}
+METRICS = (
+    "qwk",
+    "rmse",
+    "accuracy",
+    "within_one",
+    "macro_f1",
+    "balanced_accuracy",
+    "mae",
+    "r2",
+)
 
 
 def confusion(truth: ArrayLike, predicted: ArrayLike) -> np.ndarray:

@@ -25,7 +25,7 @@ from pydantic import (
 
 from wine.columns import FEATURES, GRADES, MEASUREMENTS, NAMES, TYPES
 from wine.errors import WineError
-from wine.metrics import HIGHER_IS_BETTER, score_counts
+from wine.metrics import METRICS, score_counts
 
 VERSIONED = ("python", "sklearn", "xgboost", "numpy", "joblib")  # what a pickle depends on
 EXAMPLE_KINDS = (
@@ -74,7 +74,7 @@ Steps = Annotated[  # one number for each step of the scale
     AfterValidator(_ascending),
 ]
 Interval = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_interval)]
-Scores = Annotated[dict[str, FiniteFloat], _keys(HIGHER_IS_BETTER)]
+Scores = Annotated[dict[str, FiniteFloat], _keys(METRICS)]
 Row = Annotated[tuple[NonNegativeInt, ...], Field(min_length=len(GRADES), max_length=len(GRADES))]
 Counts = Annotated[tuple[Row, ...], Field(min_length=len(GRADES), max_length=len(GRADES))]
 Kind = Annotated[str, StringConstraints(pattern=f"^({'|'.join(TYPES)})$")]
@@ -145,7 +145,7 @@ class Metrics(Strict):
     cv: Scores
     cv_se: Scores
     test: Scores
-    test_interval: Annotated[dict[str, Interval], _keys(HIGHER_IS_BETTER)]
+    test_interval: Annotated[dict[str, Interval], _keys(METRICS)]
     elsewhere: Scores
     daily: Scores
     daily_counts: Counts

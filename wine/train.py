@@ -31,7 +31,7 @@ from wine.decoding import Odds, decode, learn_cuts, learn_odds, learn_set_level,
 from wine.errors import WineError
 from wine.generator import generate
 from wine.groups import DAILY
-from wine.metrics import HIGHER_IS_BETTER, bootstrap, confusion, score
+from wine.metrics import METRICS, bootstrap, confusion, score
 from wine.paths import PROJECT
 from wine.prepare import training_part
 from wine.spec import Comparison, Example, Metrics, Spec, describe, typical_wines
@@ -224,7 +224,7 @@ def test_once(data, cuts):
     scores = model.predict_in_batches(fitted, model.encode(data.test))
     grades = decode(scores, cuts)
     draws = bootstrap(truth, grades, scores).quantile([0.025, 0.975])
-    interval = {name: tuple(draws[name]) for name in HIGHER_IS_BETTER}
+    interval = {name: tuple(draws[name]) for name in METRICS}
     return HeldOut(fitted, truth, grades, scores, score(truth, grades, scores), interval)
 
 
@@ -311,7 +311,8 @@ def compare_with_served(project, training):
 
     The served version's out-of-fold scores come from its folder. Wines and repeats that only
     one of the two has are left out, and a wine is the same only with the same measurements and
-    grade. None when no version is served, or it was judged by other wines.
+    grade. None when no version is served, when it was judged by other wines, and when it is
+    damaged or was trained on other columns; the last is printed.
     """
     try:
         served = registry.served(project)
@@ -319,7 +320,12 @@ def compare_with_served(project, training):
         return None
     with tempfile.TemporaryDirectory() as folder:
         files = Path(registry.fetch(served, folder))
-        model.check(files, served.description)
+        try:
+            model.check(files, served.description)
+        except WineError as error:
+            reason = str(error).removesuffix(model.REGISTER).strip()
+            print(f"no comparison with version {served.version}: {reason}")
+            return None
         before = pd.read_csv(files / "out_of_fold.csv", float_precision="round_trip")
         its_wines = pd.read_csv(files / "wines.csv", float_precision="round_trip")
     wine = ["wine_id", *FEATURES, "quality"]
@@ -364,7 +370,7 @@ def register(project, training, comparison):
             metrics={
                 f"{part}_{name}": metrics[name]
                 for part, metrics in measured.items()
-                for name in HIGHER_IS_BETTER
+                for name in METRICS
             },
             description=text + (", worse than the served version" if worse else ""),
         )
@@ -373,7 +379,7 @@ def register(project, training, comparison):
 def verdict(comparison):
     """Return in one sentence how a model compares with the served one, and what follows."""
     if comparison is None:
-        return "no model judged by these wines is served yet: this one will be"
+        return "there is no served model to compare with: this one will be served"
     result = "worse: registered, but not served" if comparison.worse else "not worse: served"
     return (
         f"against version {comparison.version} on {comparison.wines:,} wines: RMSE "
