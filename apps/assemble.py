@@ -1,4 +1,4 @@
-"""Put a Space's folder together: its own files, those both apps share, and wine's serving modules.
+"""Put a Space's folder together: its own files, the shared ones, and the modules of wine/ it needs.
 
     python -m apps.assemble predictor FOLDER
 
@@ -21,21 +21,21 @@ SPACES = tuple(WINE)
 
 
 def sources(space, root=ROOT):
-    """The files of a Space, a Path for each path in it; ValueError when two claim one path."""
+    """Return the files of a Space, a Path for each path in it; ValueError if two have one path."""
     files: dict[str, Path] = {}
     for folder in (root / "apps" / space, root / "apps" / "shared"):
         for file in sorted(folder.rglob("*")):
             path = file.relative_to(folder)
             if not file.is_file() or any(part[0] in "._" for part in path.parts):
-                continue  # caches and what an editor leaves
+                continue  # caches and editors' files
             if path.as_posix() in files:
-                raise ValueError(f"{file} and {files[path.as_posix()]} would be one file")
+                raise ValueError(f"{file} and {files[path.as_posix()]} are one path in a Space")
             files[path.as_posix()] = file
     return files | {f"wine/{name}.py": root / "wine" / f"{name}.py" for name in WINE[space]}
 
 
 def assemble(files, folder):
-    """Copy ``files``, as of ``sources``, into a folder; returns it."""
+    """Copy ``files``, as ``sources`` returns them, into a folder; return the folder."""
     for path, file in files.items():
         target = Path(folder) / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Run both apps, as `make apps` does: on a cluster with HOPSWORKS_API_KEY, else on the local Hopsworks.
+"""Run both apps: on a cluster with HOPSWORKS_API_KEY, otherwise on the local Hopsworks.
 
     python -m apps.run --predictor-port 7870 --monitor-port 7871
 
-What the apps write goes to reports/predictor.log and reports/monitor.log.
+`make apps` runs it. The apps' output goes to reports/predictor.log and reports/monitor.log.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ PORT = click.IntRange(1, 65535)
 @click.option("--predictor-port", type=PORT, default=7860, show_default=True)
 @click.option("--monitor-port", type=PORT, default=7861, show_default=True)
 def main(**ports):
-    """Start both apps, say where they are once they answer, and end them with Ctrl-C."""
+    """Start both apps, print their addresses when they answer, and stop them with Ctrl-C."""
     ports = {space: ports[f"{space}_port"] for space in SPACES}
     for space, port in ports.items():
         check_free(space, port)
@@ -42,9 +42,10 @@ def main(**ports):
         if not local_hopsworks().is_dir():
             raise WineError(f"no local Hopsworks in {local_hopsworks()}: run make pipeline first")
         env |= local_server().env
-    env.pop("HOPSWORKS_CERT_FOLDER", None)  # each needs its own, and makes it
+    env.pop("HOPSWORKS_CERT_FOLDER", None)  # each app makes its own
+    env = links_to_each_other(ports) | env
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # they end it as Ctrl-C does
+        signal.signal(number, signal.default_int_handler)  # they stop it as Ctrl-C does
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         apps = {}
@@ -54,15 +55,20 @@ def main(**ports):
         wait_until_they_answer(apps, ports)
         for space, port in ports.items():
             click.echo(f"{space:<10} http://127.0.0.1:{port}")
-        click.echo("Ctrl-C ends them.")
+        click.echo("Press Ctrl-C to stop them.")
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 check_alive(apps)
                 time.sleep(0.5)
 
 
+def links_to_each_other(ports):
+    """Return the variables by which each app links to the other."""
+    return {f"{space.upper()}_URL": f"http://127.0.0.1:{port}" for space, port in ports.items()}
+
+
 def check_free(space, port):
-    """Raise BadInput when another program has the port."""
+    """Raise BadInput if the port cannot be used."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -76,7 +82,7 @@ def check_free(space, port):
 
 
 def start(space, folder, port, env):
-    """Start an app in its assembled folder; returns the process."""
+    """Start an app in its assembled folder; return the process."""
     REPORTS.mkdir(exist_ok=True)
     with open(REPORTS / f"{space}.log", "w") as log:
         return subprocess.Popen(
@@ -90,7 +96,7 @@ def start(space, folder, port, env):
 
 
 def stop(process):
-    """End an app that may have ended already."""
+    """Stop an app that may have stopped already."""
     process.terminate()
     try:
         process.wait(10)
@@ -100,18 +106,18 @@ def stop(process):
 
 
 def wait_until_they_answer(apps, ports):
-    """Return when both serve their page; WineError when one ends first, or takes too long."""
+    """Wait until both serve their page; WineError if one stops or takes too long."""
     until = time.monotonic() + START_SECONDS
     for space, port in ports.items():
         while not answers(port):
             check_alive(apps)
             if time.monotonic() > until:
-                raise WineError(f"the {space} does not answer: {REPORTS}/{space}.log may say why")
+                raise WineError(f"the {space} does not answer: see {REPORTS}/{space}.log")
             time.sleep(0.2)
 
 
 def answers(port):
-    """Return whether a page is served at the port."""
+    """Tell whether a page is served at the port."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(f"http://127.0.0.1:{port}", timeout=10) as answer:
@@ -121,11 +127,11 @@ def answers(port):
 
 
 def check_alive(apps):
-    """Raise WineError when an app has ended."""
+    """Raise WineError if an app has stopped."""
     for space, process in apps.items():
         if process.poll() is not None:
             raise WineError(
-                f"the {space} ended with {process.returncode}: {REPORTS}/{space}.log says why"
+                f"the {space} stopped with exit code {process.returncode}: see {REPORTS}/{space}.log"
             )
 
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+import hopsworks_local
+from apps.assemble import assemble, sources
 from tests.processes import REPOSITORY, succeeded
 from wine import dataset
 from wine.columns import NAMES
@@ -31,6 +33,19 @@ print(json.dumps({
     "moved": bool((scores[0] != scores[1]).all()),
     "error": spec.metrics.cv["largest_error"] > spec.metrics.cv["rmse"],
     "daily": bool(daily.between(0, 600).all()),
+}))
+"""
+PREDICTOR = """
+import json, page, served
+from live import connect
+served = served.latest(connect(), None)
+wine = served.typical("red")
+more = wine | {"bound_sulfur_dioxide": wine["bound_sulfur_dioxide"] + 50}
+scores = [answer["predicted_score"] for answer in page.as_json(served, [wine, more])]
+print(json.dumps({
+    "field": 'id="n-bound_sulfur_dioxide"' in page.form(served, wine, {}),
+    "curve": "Bound sulphur dioxide" in page.what_if(served, wine, "bound_sulfur_dioxide"),
+    "moved": scores[0] != scores[1],
 }))
 """
 
@@ -85,3 +100,9 @@ def test_one_measurement_one_model_and_one_metric_more(mine):
     served = json.loads(succeeded(mine.run("-c", SERVED)).splitlines()[-1])
     columns = [*NAMES, "bound_sulfur_dioxide"]
     assert served == {"columns": columns, "moved": True, "error": True, "daily": True}
+
+    space = assemble(sources("predictor", mine.root), mine.store.parent / "space")
+    with hopsworks_local.start(mine.store, "wine") as server:
+        done = mine.run("-c", PREDICTOR, cwd=space, variables=server.env)
+    shown = json.loads(succeeded(done).splitlines()[-1])
+    assert shown == {"field": True, "curve": True, "moved": True}

@@ -19,29 +19,13 @@ DESCRIPTION = (
     "One generated wine a day, its predicted grade, and how often such predictions are right."
 )
 WINDOWS = {"30 days": 30, "90 days": 90, "365 days": 365}
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 html = functools.partial(gr.HTML, elem_classes="ours", apply_default_css=False, padding=False)
 
 
 def build(live):
     """Return the app that shows what ``live`` reads."""
-    files = tempfile.TemporaryDirectory(prefix="monitor-")
-    drawing = threading.Lock()
-
-    @functools.lru_cache(maxsize=len(WINDOWS))
-    def drawn(history, days, hour):
-        """Return what fills the page below its title, made once for all visitors."""
-        window = Window(history, days, hour)
-        plots = [page.agreement_chart(window), page.wines_chart(window)]
-        cards = [gr.Column(visible=plot is not None) for plot in plots]
-        file = gr.DownloadButton(value=str(write_csv(history, files.name)))
-        return [
-            gr.Row(visible=True),
-            file,
-            page.summary(window),
-            *cards,
-            *plots,
-            page.details(window),
-        ]
+    draw = drawer()
 
     def show(days, seen, state=None):
         """Fill the page; what is there already (as ``seen`` says) is not sent again."""
@@ -54,8 +38,7 @@ def build(live):
         shown, title = f"{state.value.digest} {days} {hour}", page.head(state)
         if shown == seen:
             return [title, seen, *[gr.skip()] * 8]
-        with drawing:  # or pages that come at once would each draw it, and write the one file
-            return [title, shown, *drawn(state.value, days, hour)]
+        return [title, shown, *draw(state.value, days, hour)]
 
     def refresh(days, seen):
         """Read once more, now, and fill the page."""
@@ -68,27 +51,9 @@ def build(live):
         delete_cache=(3600, 86400),
         fill_width=True,  # as wide as the style sheet says
     ) as app:
-        seen = gr.Textbox(visible=False)  # which read, window and hour this page shows
-        head = html("<p>Asking Hopsworks …</p>", elem_id="head")
-        with gr.Row(visible=False, elem_id="controls") as controls:
-            days = gr.Radio(
-                [*WINDOWS.items()], value=30, label="Window", container=False, min_width=280
-            )
-            again = gr.Button("Refresh", size="sm", scale=0, min_width=110)
-            download = gr.DownloadButton("Download as CSV", size="sm", scale=0, min_width=160)
-        summary = html(elem_id="summary")
-        cards, plots = [], []
-        for name in ("agreement", "wines"):
-            with gr.Column(visible=False, elem_id=name, elem_classes="chart") as card:
-                html(page.chart_title(name))
-                plots.append(gr.Plot(show_label=False, container=False))
-            cards.append(card)
-        details = html(elem_id="details")
-
-        filled = [head, seen, controls, download, summary, *cards, *plots, details]
-        quiet = {"show_progress": "hidden", "api_visibility": "private"}
+        days, seen, again, filled = add_page()
         # one by one, pages would wait for one another's first answer
-        at_once = quiet | {"concurrency_limit": None}
+        at_once = QUIET | {"concurrency_limit": None}
         app.load(show, [days, seen], filled, **at_once)
         days.change(show, [days, seen], filled, **at_once)
         gr.Timer(min(live.seconds, 15)).tick(show, [days, seen], filled, **at_once)
@@ -96,6 +61,49 @@ def build(live):
     return app
 
 
+def drawer():
+    """Return a function that draws what fills the page below its title, once for all visitors."""
+    files = tempfile.TemporaryDirectory(prefix="monitor-")
+    drawing = threading.Lock()
+
+    @functools.lru_cache(maxsize=len(WINDOWS))
+    def drawn(history, days, hour):
+        window = Window(history, days, hour)
+        plots = [page.agreement_chart(window), page.wines_chart(window)]
+        cards = [gr.Column(visible=plot is not None) for plot in plots]
+        file = gr.DownloadButton(value=str(write_csv(history, files.name)))
+        controls = gr.Row(visible=True)
+        return [controls, file, page.summary(window), *cards, *plots, page.details(window)]
+
+    def draw(history, days, hour):
+        with drawing:  # or pages that come at once would each draw it, and write the one file
+            return drawn(history, days, hour)
+
+    return draw
+
+
+def add_page():
+    """Add what the page holds; returns the window, what is shown, the button and all it fills."""
+    seen = gr.Textbox(visible=False)  # which read, window and hour this page shows
+    head = html("<p>Asking Hopsworks …</p>", elem_id="head")
+    with gr.Row(visible=False, elem_id="controls") as controls:
+        days = gr.Radio(
+            [*WINDOWS.items()], value=30, label="Window", container=False, min_width=280
+        )
+        again = gr.Button("Refresh", size="sm", scale=0, min_width=110)
+        download = gr.DownloadButton("Download as CSV", size="sm", scale=0, min_width=160)
+    summary = html(elem_id="summary")
+    cards, plots = [], []
+    for name in ("agreement", "wines"):
+        with gr.Column(visible=False, elem_id=name, elem_classes="chart") as card:
+            html(page.chart_title(name))
+            plots.append(gr.Plot(show_label=False, container=False))
+        cards.append(card)
+    details = html(elem_id="details")
+    filled = [head, seen, controls, download, summary, *cards, *plots, details]
+    return days, seen, again, filled
+
+
 if __name__ == "__main__":
-    live = Live(read, refresh_seconds())  # how old what is shown may be
+    live = Live(read, refresh_seconds())
     launch(build(live), live, DESCRIPTION, footer_links=[])  # it has no API

@@ -1,6 +1,6 @@
-"""The two charts with hover values, as Vega-Lite specifications, which Gradio's own pages draw.
+"""The two charts as Vega-Lite specifications, which Gradio's own pages draw.
 
-page.css gives the named marks the colours of the page, so that they follow dark mode.
+page.css colours the named marks, so that they follow dark mode.
 """
 
 import json
@@ -65,7 +65,7 @@ def wines(rows, changes):
         ("white", "reference grade", "circle", [r for r in rows if r["colour"] == "white"]),
         ("cross", "predicted grade", CROSS, [r for r in rows if "predicted grade" in r]),
     ):
-        if part:  # an empty layer would have no text for those who do not see it
+        if part:  # an empty layer would have no text for screen readers
             mark = {"type": "point", "shape": shape, "size": size}
             encoding = {"x": x, "y": y | {"field": field}, "tooltip": tips}
             layers.append(
@@ -82,14 +82,14 @@ def _versions(changes, x):
 
 
 def _days(values):
-    """Return the axis of days; long ones name months."""
+    """Return the axis of days; a long one names months."""
     axis = {"title": None, "format": "%b %Y" if len(values) > 100 else "%-d %b", "grid": False}
     axis |= {"tickCount": 5, "labelOverlap": "greedy", "labelSeparation": 12}
     return {"field": "day", "type": "temporal", "axis": axis, "scale": {"padding": 14}}
 
 
 def _marks(name, values, encoding, note):
-    """Return the layers of lines across a chart, each with a note; the page says them in words."""
+    """Return layers of lines across a chart, each with a note; the page has them in words, too."""
     layers = (("", {"type": "rule"}), ("_text", note))
     return [
         {"name": name + end, "data": {"values": values}, "mark": mark | {"aria": False}, "encoding": encoding}
@@ -98,13 +98,13 @@ def _marks(name, values, encoding, note):
 
 
 def _tips(**titles):
-    """Return what is shown on hover: the day, and fields by their titles."""
+    """Return the tooltip: the day, and fields by their titles."""
     day = {"field": "day", "type": "temporal", "format": "%Y-%m-%d", "title": "day"}
     return [day, *({"field": f, "type": "nominal", "title": t} for f, t in titles.items())]
 
 
 def _chart(values, layers, height, text):
-    """Return a chart as wide as the page, with ``text`` for those who do not see it."""
+    """Return a chart as wide as the page, with ``text`` for screen readers."""
     specification = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "description": text,

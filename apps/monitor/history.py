@@ -1,4 +1,4 @@
-"""The daily wines and their predictions as Hopsworks has them, and the model that is served."""
+"""Read the daily wines, their predictions and the served model from Hopsworks."""
 
 import hashlib
 import io
@@ -28,9 +28,9 @@ class Model:
 
 @dataclass(frozen=True)
 class History:
-    """The result of one read, equal to another one when the ``digest`` of its content is.
+    """The result of one read; two are equal if the ``digest`` of their content is.
 
-    ``wines`` has one row a daily wine, by day, with its prediction or NaN.
+    ``wines`` has a row for each daily wine, by day, with its prediction or NaN.
     """
 
     wines: pd.DataFrame = field(compare=False)
@@ -39,9 +39,9 @@ class History:
 
 
 def read(project, last):
-    """Return the history as Hopsworks has it now; ``last`` is the one read before, or None.
+    """Return the History as it is now; ``last`` is the one read before, or None.
 
-    Both groups are read as a whole: a hundred years of daily wines are 36,500 small rows.
+    Both groups are read completely: a hundred years of daily wines are 36,500 small rows.
     """
     store = project.get_feature_store()
     predictions = _rows(store, PREDICTION)[["wine_id", *PREDICTED]]
@@ -56,16 +56,16 @@ def read(project, last):
 def write_csv(history, folder):
     """Write the wines as a CSV file in ``folder``; return its path."""
     path = Path(folder) / "daily_wines.csv"
-    whole = {"predicted_grade": "Int64", "model_version": "Int64"}  # though some wines have none
+    whole = {"predicted_grade": "Int64", "model_version": "Int64"}  # some wines have none yet
     history.wines.astype(whole).to_csv(path, index=False)
     return path
 
 
 def _rows(store, group):
-    """Return all rows of a feature group; none when it was never written."""
+    """Return all rows of a feature group; no rows if it was never written."""
     stored, batches = store.get_feature_group(group.name, version=1), []
     if stored is not None:
-        # not read(), which draws on the terminal and takes half a second for that
+        # not read(), which prints a progress bar and takes half a second longer
         with stored.select_all().read_batches() as stream:
             batches = list(stream)
     if batches:
@@ -75,7 +75,7 @@ def _rows(store, group):
 
 
 def _model(project, last):
-    """Return the served version's spec and wines; its model is not needed here."""
+    """Return the served version's spec and wines, without its model."""
     best = project.get_model_registry().get_best_model(MODEL, APPROVED, "max")
     if best is None or APPROVED not in best.training_metrics:
         return None
@@ -95,5 +95,5 @@ def _model(project, last):
 
 
 def _content(files, path):
-    """Return a file's bytes. ``read_content`` leaves out a path's first character, whatever it is."""
+    """Return a file's bytes. ``read_content`` drops the first character of a path."""
     return files.read_content(f"/{path}").content

@@ -9,10 +9,8 @@ from wine.columns import GRADES, MEASUREMENTS
 from wine.metrics import score_counts
 
 ROLLING = 30  # wines behind every point of the agreement over time
-LATEST = 30
-LONG = 100  # days, of a window in which the wines hide each other
+LONG = 100  # days; in a longer window the wines would hide each other
 METRICS = ("accuracy", "within_one", "qwk")
-TELLING = [c for c in MEASUREMENTS if c.name in ("alcohol", "volatile_acidity", "sulphates")]
 TILES = {GOOD: ("good", "✓ As expected"), LOOK: ("look", "! Look"), NO_DATA: ("none", "– No data")}
 
 
@@ -22,7 +20,7 @@ def head(state):
 
 
 def summary(window):
-    """Return what stands above the charts: the verdict, the accuracy, the latest wine, the scores."""
+    """Return the part above the charts: the verdict, the accuracy, the latest wine, the scores."""
     wines = window.history.wines
     return render(
         "summary.html",
@@ -42,7 +40,7 @@ def summary(window):
 
 
 def details(window):
-    """Return what stands below the charts: the confusion matrix, drift and the latest wines."""
+    """Return the part below the charts: the confusion matrix, drift and the wines."""
     of_grade = window.counts.sum(axis=1, keepdims=True)
     return render(
         "details.html",
@@ -52,8 +50,8 @@ def details(window):
         predicted=_predicted_shares(window),
         measured=_measured(window) if window.drifts else [],
         fewest=FEWEST,
-        latest=window.wines.tail(LATEST).iloc[::-1].to_dict("records"),
-        telling=TELLING,
+        rolling=ROLLING,
+        wines=_rows(window),
     )
 
 
@@ -82,14 +80,28 @@ def chart_title(name):
 
 
 def agreement_chart(window):
-    """Return the chart of the agreement over time, or None while there are too few wines."""
+    """Return the chart of the agreement over time, or None for too few wines."""
+    points = agreement_points(window)
+    if not points:
+        return None
+    metrics = window.history.model and window.history.model.spec.metrics
+    expected, unseen = (
+        (metrics.daily["accuracy"], metrics.cv["accuracy"]) if metrics else (None, None)
+    )
+    return charts.agreement(points, expected, unseen, new_versions(window.graded))
+
+
+def agreement_points(window):
+    """Return the agreement over time, a dict for each predicted wine of the window.
+
+    ``share`` and ``agree`` are of the last ROLLING wines, those before the window included; ``low``,
+    ``high`` and ``range`` say what is expected of so many, where a model is served.
+    """
     ever = graded(window.history.wines)
     same = (ever["reference_grade"] == ever["predicted_grade"]).astype(int)
     latest = same.rolling(ROLLING, min_periods=FEWEST)
     shown = ever.assign(agree=latest.sum(), wines=latest.count()).dropna(subset="agree")
     shown = shown[shown["wine_id"].isin(window.graded["wine_id"])]
-    if shown.empty:
-        return None
     ranges = {} if window.expected is None else {
         int(wines): window.expected_range(int(wines)) for wines in shown["wines"].unique()
     }  # fmt: skip
@@ -105,17 +117,13 @@ def agreement_chart(window):
             low, high = ranges[wines]
             point |= {"low": low / wines, "high": high / wines, "range": f"{low} to {high}"}
         points.append(point | {"version": int(wine.model_version)})
-    metrics = window.history.model and window.history.model.spec.metrics
-    expected, unseen = (
-        (metrics.daily["accuracy"], metrics.cv["accuracy"]) if metrics else (None, None)
-    )
-    return charts.agreement(points, expected, unseen, new_versions(shown))
+    return points
 
 
 def wines_chart(window):
     """Return the chart of the window's wines, or None for fewer than two.
 
-    In a long window it has only those whose grades differ: all of them would hide each other.
+    A long window shows only those whose grades differ: all of them would hide each other.
     """
     wines = window.wines
     if window.days > LONG:
@@ -132,7 +140,7 @@ def wines_chart(window):
 
 
 def new_versions(wines):
-    """Return where the model version is another than before, as dicts with day and version."""
+    """Return the changes of the model version, as dicts with day and version."""
     versions = wines["model_version"].astype(int)
     new = wines[versions.diff().fillna(0) != 0]
     return [
@@ -163,12 +171,20 @@ def _scores(window):
 
 
 def _score_counts(counts):
-    """Return the scores of counts (7, 7) without those that are undefined: QWK of a single wine, or
-    of wines that all have one grade, is neither good nor bad."""
+    """Return the scores of counts (7, 7) that are defined.
+
+    QWK is undefined for a single wine, and if all grades are the same."""
     scores = score_counts(counts) if counts.any() else {}
     if counts.sum() < 2 or counts.max() == counts.trace() == counts.sum():
         scores.pop("qwk", None)
     return scores
+
+
+def _rows(window):
+    """Return the window's wines, the newest first, as dicts with their point of the agreement."""
+    points = {point["day"]: point for point in agreement_points(window)}
+    wines = window.wines.iloc[::-1].to_dict("records")
+    return [wine | {"point": points.get(f"{wine['day']:%Y-%m-%d}")} for wine in wines]
 
 
 def _predicted_shares(window):
@@ -184,7 +200,7 @@ def _predicted_shares(window):
 
 
 def _measured(window):
-    """Return a dict for what is typical of every measurement and of the colour, here and in training."""
+    """Return a dict for each measurement and the colour: medians here and in training, and drift."""
     rows = []
     for column in MEASUREMENTS:
         drift = window.drifts[column.name]
@@ -202,7 +218,7 @@ def _percent(share):
 
 
 def _score(scores, key):
-    """Return a score as people read it; a dash where it is undefined."""
+    """Return a score as people read it; a dash if it is undefined."""
     value = scores.get(key)
     if value is None:
         return "–"

@@ -1,7 +1,7 @@
-"""Whether the daily wines are predicted as expected, beyond what chance explains.
+"""Tell whether the daily wines are predicted as expected, apart from chance.
 
 Fourteen checks of the wines in a window: their agreement with the reference grades, and the drift of
-the predicted grades, of the eleven measurements and of the colour. Where nothing has changed, each
+the predicted grades, of the eleven measurements and of the colour. If nothing has changed, each
 raises a false alarm in at most ALPHA of all windows. Windows of consecutive days overlap:
 benchmarks/monitor.py measures how many months have a false alarm.
 """
@@ -19,9 +19,9 @@ from wine.metrics import confusion
 
 ALPHA = 0.001
 FEWEST = 10  # wines below which there is no verdict
-STALE = datetime.timedelta(hours=36)  # after so long a wine or a prediction is missed
+STALE = datetime.timedelta(hours=36)  # after so long a wine or a prediction is late
 LABELS = (
-    {  # of what a model is given, as they stand in a sentence
+    {  # of the features, as written in a sentence
         column.name: column.label[0].lower() + column.label[1:] for column in MEASUREMENTS
     }
     | {"type": "colour"}
@@ -60,13 +60,13 @@ class Window:
 
     @cached_property
     def expected(self):
-        """Such counts of the generated wines on which the served model was tried, or None."""
+        """The same counts for the generated wines on which the served model was evaluated, or None."""
         model = self.history.model
         return None if model is None else np.array(model.spec.metrics.daily_counts)
 
     def expected_range(self, wines=None, within=0):
-        """Return how many of so many wines (default: the graded ones), from and to, are expected to
-        have a predicted grade ``within`` the reference grade."""
+        """Return the fewest and the most of ``wines`` (default: the graded ones) that are expected
+        to have a predicted grade ``within`` so many of the reference grade."""
         near = abs(np.subtract.outer(GRADES, GRADES)) <= within
         hits, tried = int(self.expected[near].sum()), int(self.expected.sum())
         return expected_range(hits, tried, len(self.graded) if wines is None else wines)
@@ -95,7 +95,7 @@ class Window:
 
     @property
     def reasons(self):
-        """Sentences about all there is to look at."""
+        """Sentences about everything that is late or unexpected."""
         return self._delays() + self._surprises()
 
     def _delays(self):
@@ -116,7 +116,7 @@ class Window:
         return sentences
 
     def _surprises(self):
-        """Return sentences about what chance does not explain."""
+        """Return sentences about what is not explained by chance."""
         if not self.drifts:
             return []
         sentences = []
@@ -134,7 +134,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Drift:
-    """How far daily wines are from a reference, and how far chance may take them."""
+    """The distance of daily wines from a reference, and the distance that chance explains."""
 
     sample: np.ndarray
     reference: np.ndarray
@@ -199,7 +199,7 @@ def distance_limit(wines, reference):
 
 
 def graded(wines):
-    """Return the wines that have a prediction."""
+    """Return the wines with a prediction."""
     return wines[wines["predicted_grade"].notna()]
 
 

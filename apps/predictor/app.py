@@ -1,4 +1,4 @@
-"""The wine predictor: measurements in, grade out, by the model that Hopsworks serves.
+"""The wine predictor: measurements in, grade out, with the model that Hopsworks serves.
 
 A Hugging Face Space; `make apps` opens it on the local Hopsworks.
 """
@@ -23,10 +23,10 @@ from wine.columns import NAMES, TYPES
 
 HERE = Path(__file__).parent
 DESCRIPTION = (
-    "Eleven laboratory measurements of a wine in, the grade tasters would give out: how sure it is, "
-    "and why."
+    "Give eleven laboratory measurements of a wine, and see which grade tasters would give it, how sure "
+    "the model is, and why."
 )
-FIRST = "alcohol"  # what the what-if curve goes along, unless another is chosen
+FIRST = "alcohol"  # the what-if curve's measurement until another is chosen
 MAX_CALL = 1000  # wines of one call of predict_many
 CALLS = {"predict": "a wine", "predict_many": "a list of wines"}
 MIDDLEWARE = [Middleware(Calls, names=CALLS)]
@@ -34,7 +34,7 @@ ONLY = {f"All are {kind}": kind for kind in TYPES}
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 html = functools.partial(gr.HTML, elem_classes="ours", apply_default_css=False)
-# a visitor's mistake, and no fault of the app: its log gets no traceback
+# a visitor's mistake: the log gets no traceback
 refusal = functools.partial(gr.Error, print_exception=False)
 
 
@@ -47,7 +47,7 @@ def served_by(live):
 
 
 def checked(wine, served):
-    """Return the wine of a call; ValueError says in a sentence what is wrong with it."""
+    """Return the wine of a call; ValueError says in a sentence what is wrong."""
     if not isinstance(wine, dict):
         raise ValueError("Give the wine as an object with a value for every measurement.")
     result, problems = check(wine, served.spec)
@@ -60,7 +60,7 @@ def checked(wine, served):
 
 
 def add_api(live):
-    """Add the calls of the API, predict and predict_many, to the app being built."""
+    """Add the API's calls, predict and predict_many."""
 
     def predict(wine: dict) -> dict:
         """Predict the grade of one wine.
@@ -80,8 +80,9 @@ def add_api(live):
     def predict_many(wines: list) -> list:
         """Predict the grades of up to 1,000 wines.
 
-        wines: a list of wines as of predict. Returns a list of answers as of predict, in the same
-        order; a wine that cannot be graded gets an object with error, a sentence, instead.
+        wines: a list of wines as predict takes them. Returns a list of answers as predict gives
+        them, in the same order; for a wine that cannot be graded, an object with error, a
+        sentence.
         """
         served = served_by(live)
         if not isinstance(wines, list) or not 1 <= len(wines) <= MAX_CALL:
@@ -94,8 +95,8 @@ def add_api(live):
                 answers.append({"error": str(error)})
         good = [place for place, wine in enumerate(answers) if "error" not in wine]
         if good:
-            found = page.as_json(served, [answers[place] for place in good])
-            for place, answer in zip(good, found, strict=True):
+            results = page.as_json(served, [answers[place] for place in good])
+            for place, answer in zip(good, results, strict=True):
                 answers[place] = answer
         return answers
 
@@ -104,7 +105,7 @@ def add_api(live):
 
 
 def add_one_wine(live):
-    """Add the tab for one wine; returns its components."""
+    """Add the tab for one wine; return its components."""
     with gr.Tab("One wine"), gr.Row(elem_id="one-wine"):
         with gr.Column(elem_id="form-area", min_width=0):
             form = html(
@@ -126,7 +127,7 @@ def add_one_wine(live):
             curve = html()
 
     def update(raw, name):
-        """Answer the form: the result, what to say under each field, and the what-if curve."""
+        """Answer the form: the result, the messages under the fields, and the what-if curve."""
         result, notes, curve = respond(served_by(live), raw, name)
         return result, gr.HTML(notes=notes), curve
 
@@ -142,7 +143,7 @@ def add_one_wine(live):
 
 
 def respond(served, raw, name):
-    """Return what the form's wine gives: the result, the fields' notes, and the what-if curve."""
+    """Return the result for the form's wine, the fields' messages, and the what-if curve."""
     wine, problems = check(raw, served.spec)
     bad = {key: {"text": text, "bad": True} for key, text in problems.items()}
     if wine is None:
@@ -155,14 +156,14 @@ def respond(served, raw, name):
 
 
 def started(served, query):
-    """Return the wine that a page begins with: the link's, as text, or the typical one."""
+    """Return the wine that a page starts with: the one in the link, as text, or the typical one."""
     kind = query.get("type") if query.get("type") in TYPES else TYPES[0]
     given = {name: query[name][:40] for name in NAMES if name in query}
     return served.typical(kind) | given
 
 
 def add_many_wines(live):
-    """Add the tab for files of wines; returns its introduction."""
+    """Add the tab for files of wines; return its introduction."""
     with gr.Tab("Many wines"):
         intro = html()
         upload = gr.File(
@@ -173,7 +174,7 @@ def add_many_wines(live):
         graded = html(elem_id="graded")
 
     def grade(path, only=None):
-        """Grade a file: whether to ask for the colour, what came of it, and the graded file."""
+        """Grade a file: the question for the colour, the result, and the graded file."""
         asked, hidden = gr.Radio(visible=False, value=None), gr.DownloadButton(visible=False)
         if path is None:
             return asked, "", hidden
@@ -185,7 +186,7 @@ def add_many_wines(live):
         if "type" not in table.names:
             asked = gr.Radio(visible=True, value=only)
             if only is None:
-                text = "Say which colour the wines have, and they are graded."
+                text = "Choose the colour of the wines to grade them."
                 return asked, banner(text, bad=False), hidden
         answered = answer_all(table, served, ONLY.get(only))
         target = Path(tempfile.mkdtemp(dir=Path(path).parent)) / "graded_wines.csv"
@@ -200,14 +201,14 @@ def add_many_wines(live):
 
 
 def build(live):
-    """Return the app that asks the model which ``live`` reads."""
+    """Return the app for the model that ``live`` reads."""
     with gr.Blocks(
         title="How good is this wine?",
         analytics_enabled=False,
-        delete_cache=(3600, 86400),  # for a day, files given and graded can be had in an open page
+        delete_cache=(3600, 86400),  # uploaded and graded files are kept for a day
         fill_width=True,  # as wide as the style sheet says
     ) as app:
-        # first, because the page takes whatever is first for predict, and would warn in its console
+        # first: the page takes the first function for predict, and would warn in its console
         add_api(live)
         version = gr.Number(visible=False, precision=0)  # the version this page was filled by
         head = html("<p>Looking for the model …</p>", elem_id="head")
@@ -218,7 +219,7 @@ def build(live):
                 usage = html(elem_id="usage")
 
         def show(version, raw, name, request: gr.Request):
-            """Fill the page: at load, and again when another version is served."""
+            """Fill the page at load, and again when another version is served."""
             state = live.first()
             served = state.value
             if served is None:
@@ -237,7 +238,7 @@ def build(live):
             )
 
         filled = [head, tabs, form, result, curve, intro, usage, version]
-        # one by one, pages would wait for one another's first answer
+        # without a limit, since pages would wait for each other's first answer
         at_once = QUIET | {"concurrency_limit": None}
         app.load(show, [version, form, along], filled, **at_once)
         gr.Timer(min(live.seconds, 15)).tick(show, [version, form, along], filled, **at_once)

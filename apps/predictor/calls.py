@@ -1,4 +1,4 @@
-"""Calls of the API that are no calls: each gets a sentence, and Gradio never sees it."""
+"""Malformed API calls: each gets a sentence as its answer, and never reaches Gradio."""
 
 import json
 import re
@@ -12,13 +12,13 @@ MAX_BYTES = 5_000_000
 
 
 class Calls:
-    """ASGI middleware; ``names`` maps the API's calls to what each takes."""
+    """ASGI middleware; ``names`` maps each API call to what it takes."""
 
     def __init__(self, app, names):
         self.app, self.names = app, names
 
     async def __call__(self, scope, receive, send):
-        """Refuse a malformed call, and pass everything else on."""
+        """Refuse a malformed call, and pass on everything else."""
         path = scope.get("path", "")
         if scope["type"] == "http" and scope["method"] == "GET" and EVENT.fullmatch(path):
             return await self._stream(scope, receive, send)
@@ -39,13 +39,13 @@ class Calls:
         return await self.app(scope, again, send)
 
     async def _stream(self, scope, receive, send):
-        """Pass the answer to a call on; for an event that is not there, Gradio breaks it off."""
+        """Pass on the answer to a call; for an unknown event Gradio would abort the response."""
         try:
             await self.app(scope, receive, send)
         except RuntimeError as error:
             if "response already started" not in str(error):
                 raise
-            sentence = {"error": "There is no such event: its answer was read, or it never was."}
+            sentence = {"error": "There is no such event, or its answer was read already."}
             event = f"event: error\ndata: {json.dumps(sentence)}\n\n".encode()
             await send({"type": "http.response.body", "body": event})
 

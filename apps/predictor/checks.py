@@ -1,4 +1,4 @@
-"""Is this a wine? A wrong value is named with its field, its value and its unit."""
+"""Check that raw values are a wine; a message names the field, the value and the unit."""
 
 import math
 import re
@@ -8,7 +8,7 @@ PARTS = "free_sulfur_dioxide", "total_sulfur_dioxide"  # the first is a part of 
 
 
 def check(raw, spec):
-    """Return ``(wine, problems)``: a wine from raw values, and what is wrong by name.
+    """Return ``(wine, problems)``: a wine from raw values, and what is wrong, by name.
 
     ``raw`` maps names to numbers or text. A wine with problems is None.
     """

@@ -1,4 +1,4 @@
-"""Files of wines as people have them: read whatever program wrote them, and answered in kind."""
+"""CSV files of wines: read in the dialect of any usual program, and written in the same one."""
 
 import codecs
 import csv
@@ -10,8 +10,8 @@ from itertools import islice
 
 MAX_BYTES, MAX_LINES, MAX_WINES, MAX_COLUMNS = 5_000_000, 100_000, 20_000, 200
 MAX_BROKEN = 1_000  # rows with a quote that does not end
-HEADER_LINES = 50  # how far down the header may be
-SEPARATORS = ",;|\t "  # where two fit a header alike, the first is meant
+HEADER_LINES = 50  # the header is among these
+SEPARATORS = ",;|\t "  # if two fit a header equally well, the first is used
 HINT = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's own first line
 BOMS = {
     codecs.BOM_UTF8: "utf-8",
@@ -36,7 +36,7 @@ class BadFile(ValueError):
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file is written, so that its answer can be written in the same way."""
+    """How a file is written, so that the answer is written in the same way."""
 
     encoding: str
     bom: bytes
@@ -109,8 +109,8 @@ def read(content, columns):
 def write(table, added):
     """Return the bytes of a table with the columns ``added`` (a list of cells for each name).
 
-    Written as the table's file was; numbers get its decimal mark. Columns of an earlier answer
-    are replaced, and cells that a spreadsheet would run are made harmless.
+    They are written as the table's file was, with its decimal mark. Columns of an earlier answer
+    are replaced, and cells that a spreadsheet would run as formulas are made harmless.
     """
     keep = [place for place, name in enumerate(table.header) if name not in added]
     earlier = len(table.header) - len(keep)
@@ -176,7 +176,7 @@ def _find_header(lines, columns, hint):
         if not any(line.strip() for line in lines):
             raise BadFile("The file is empty: give a header and one row for each wine.")
         raise BadFile(
-            "No row of the file names the measurements: the first must, as "
+            "The file has no header: name its columns in the first row, as "
             f"{', '.join(column.name for column in columns)} and type."
         )
     return best[1], best[2]
@@ -185,8 +185,8 @@ def _find_header(lines, columns, hint):
 def _records(lines, separator, width=None):
     """Yield ``(end, cells)`` of each row: the number of lines up to its end, and its cells.
 
-    A row whose quote does not end takes no other row along: its line is read alone. So is one
-    that runs over several lines and has not the cells of a table of ``width``.
+    A quote that does not end spoils no other row: its line is read alone. So is a row that runs
+    over several lines and does not have the cells of a table of ``width``.
     """
     start = broken = 0
     while start < len(lines):
@@ -212,7 +212,7 @@ def _records(lines, separator, width=None):
 
 
 def _alone(line, separator):
-    """Return the cells of one line, whatever its quotes."""
+    """Return the cells of one line, also if its quotes do not match."""
     try:
         cells = next(csv.reader([line], delimiter=separator), [])
         if cells and cells[-1].endswith(("\n", "\r")):  # a quote ran to the line's end: it is none
@@ -263,7 +263,7 @@ def _split(lines, separator, place, columns):
     ):
         header = ["", *header]  # R leaves out the name above its row names
     used = max((_used(row.cells) for row in body), default=0)
-    header = header[: max(_used(header), used)]  # spreadsheets write empty columns at the right
+    header = header[: max(_used(header), used)]  # spreadsheets add empty columns at the right
     places = {n for n, name in enumerate(_names(header, columns)) if name not in ("", "type")}
     rows = []
     for row in body:
@@ -279,7 +279,7 @@ def _is_shifted(header, body, columns):
 
 
 def _used(cells):
-    """Return how many cells there are up to the last that holds something."""
+    """Return the number of cells up to the last one that is not empty."""
     return max((place for place, cell in enumerate(cells, 1) if cell.strip()), default=0)
 
 
@@ -295,7 +295,7 @@ def _holds_no_wine(row, places, first):
 
 
 def _check_names(header, names, columns):
-    """Raise BadFile when the header lacks a measurement or has one twice."""
+    """Raise BadFile if the header lacks a measurement or has one twice."""
     counts = Counter(name for name in names if name)
     twice = next((name for name, count in counts.items() if count > 1), None)
     if twice:
@@ -311,7 +311,7 @@ def _check_names(header, names, columns):
 
 
 def _fit(row, names):
-    """Return a row with a cell for each column; one that has too many or too few gets a problem."""
+    """Return a row with a cell for each column; with too many or too few it gets a problem."""
     cells, width = row.cells, len(names)
     while len(cells) > width and not cells[-1].strip():
         cells = cells[:-1]
@@ -322,7 +322,7 @@ def _fit(row, names):
 
 
 def _check_rows(table):
-    """Raise BadFile when no row has the header's cells: the file is not what it seems."""
+    """Raise BadFile if no row has as many cells as the header."""
     if not all(row.problem for row in table.rows):
         return
     advice = ""

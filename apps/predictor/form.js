@@ -1,9 +1,9 @@
-// The form's behaviour. Its markup comes from Python; the fields' values, as typed, are the
-// component's value, so that Python alone decides what is a wine.
+// The form's behaviour. Its markup comes from Python. The component's value is the fields' text as
+// typed, so that only Python decides what is a wine.
 const fields = () => element.querySelectorAll(".measure");
 const all = (selector) => element.querySelectorAll(selector);
 
-let asked = 0;  // numbers what is asked, so that an older answer can be told from the newest
+let asked = 0;  // numbers the requests, so that older answers can be ignored
 
 function send() {
   const chosen = element.querySelector("input[name=type]:checked");
@@ -16,7 +16,7 @@ function send() {
   setTimeout(greyOut, 700);
 }
 
-// the address of the page holds the wine, for a link and a reload
+// keep the wine in the page's address, for links and reloads
 function remember(wine) {
   const url = new URL(window.location.href);
   Object.entries(wine).forEach(([name, value]) => url.searchParams.set(name, value));
@@ -26,7 +26,7 @@ function remember(wine) {
   }
 }
 
-// an answer that is not that of the wine in the form is greyed out, as it is without the server
+// grey out an answer that is not for the wine in the form, and any answer without the server
 let away = false;
 
 function greyOut() {
@@ -43,19 +43,19 @@ setInterval(() => {
     .then(greyOut);
 }, 5000);
 
-// a value with the usual decimals, or more when it has more
+// a value with the usual decimals, or with all it has
 function asTyped(value, decimals) {
   const fixed = Number(value).toFixed(decimals);
   return Number(fixed) === Number(value) ? fixed : String(value);
 }
 
-// what is no number leaves the slider where it is
+// text that is no number leaves the slider where it is
 function slide(field, text) {
   const value = text.trim() === "" ? NaN : Number(text.replace(",", "."));
   if (Number.isFinite(value)) field.querySelector(".slide").value = value;
 }
 
-// fill the form with a wine of text, as it is typed
+// fill the form with a wine, whose values are text
 function show(wine) {
   fields().forEach((field) => {
     const text = wine[field.dataset.name];
@@ -66,7 +66,7 @@ function show(wine) {
   colour();
 }
 
-// the sliders go where the wines of the colour are
+// set the sliders' scales to those of the colour
 function colour() {
   const chosen = element.querySelector("input[name=type]:checked");
   const kind = chosen ? chosen.value : "";
@@ -108,10 +108,10 @@ element.addEventListener("click", (event) => {
   send();
 });
 
-// another version of the model brings another form: what was typed stays
+// another version of the model brings another form: keep what was typed
 watch("form", () => { if (props.value) show(props.value); });
 
-// what Python says of each field, under the field
+// show Python's messages under the fields
 watch("notes", () => {
   greyOut();
   const notes = (props.notes || {}).fields || {};

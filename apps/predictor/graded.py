@@ -1,4 +1,4 @@
-"""A file of wines, answered: each row's grade or what is wrong with it, and how good the grades are."""
+"""The answer to a file of wines: each row's grade or problem, and how well grades are predicted."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ OUTSIDE = "Outside the data: this grade is a guess."
 
 @dataclass
 class Line:
-    """A row of the file with its answer; without one, ``problem`` says why.
+    """A row of the file and its answer; without an answer, ``problem`` says why.
 
-    ``tasted`` is the tasters' grade, where the file has it.
+    ``tasted`` is the tasters' grade if the file has it.
     """
 
     number: int
@@ -28,7 +28,7 @@ class Line:
 
     @property
     def note(self):
-        """What is unlike all real wines, "" if nothing is."""
+        """What is unlike all real wines, or ""."""
         notes = self.answer.notes.values() if self.answer else ()
         return " ".join([OUTSIDE, *notes]) if notes else ""
 
@@ -47,7 +47,7 @@ class Answered:
 
     @property
     def seen(self):
-        """How many of the graded wines the model was fitted on."""
+        """The number of graded wines that the model was fitted on."""
         return sum(line.answer.nearest.distance == 0 for line in self.graded)
 
     @property
@@ -62,7 +62,7 @@ class Answered:
 
     @property
     def left_out_texts(self):
-        """Pairs of the number of a row without a wine and what it says."""
+        """Pairs of the number of a row without a wine and its text."""
         return [
             (row.number, " ".join(filter(None, map(str.strip, row.cells)))[:80])
             for row in self.left_out
@@ -70,12 +70,12 @@ class Answered:
 
     @property
     def counts(self):
-        """How many wines have each grade and colour, by (grade, colour)."""
+        """The number of wines by (grade, colour)."""
         return Counter((line.answer.grade, line.wine["type"]) for line in self.graded)
 
     @property
     def scores(self):
-        """How well the tasters' grades are predicted, and of how many wines; None without any."""
+        """The metrics of the predictions and the number of wines; None without tasters' grades."""
         tasted = [line for line in self.graded if line.tasted in GRADES]
         if not tasted:
             return None
@@ -87,7 +87,7 @@ class Answered:
 
 
 def answer_all(table, served, colour=None):
-    """Return the Answered of a files.Table; ``colour`` is that of all wines, if it has no type."""
+    """Return the Answered of a files.Table; ``colour`` is for wines of a file without a type."""
     lines = [_line(row, table, served.spec, colour) for row in table.rows]
     checked = [line for line in lines if line.wine]
     answers = served.answers([line.wine for line in checked]) if checked else []

@@ -1,4 +1,4 @@
-"""The real wines around a wine: how near they are, and whether the model knows anything there."""
+"""The real wines nearest to a wine, and whether it is outside the data."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from scipy.spatial import KDTree
 from wine.columns import NAMES, TYPES
 
 USUAL = 0.99  # share of the real wines whose nearest other wine is within ``limit``
-SCALE = 0.005  # share of the real wines left out at each end of a slider
+SCALE = 0.005  # share of the real wines beyond each end of a slider
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Neighbour:
 class Neighbours:
     """The real ``wines`` of one colour, a frame with the columns NAMES, wine_id and quality.
 
-    ``ranges`` has the extremes of each measurement, (2, 11), ``scales`` these without the
-    outermost wines, and ``limit`` the usual distance from a real wine to the next.
+    ``ranges`` has the extremes of each measurement, (2, 11), ``scales`` the ends of the
+    sliders, and ``limit`` the usual distance from a real wine to the next.
     """
 
     def __init__(self, wines, kind):
@@ -53,7 +53,7 @@ class Neighbours:
         ]
 
     def notes(self, values, columns, distance):
-        """Return what is unlike all real wines, by name; ``distance`` for the wine as a whole."""
+        """Return what is unlike all real wines, by name; "distance" is about the wine as a whole."""
         notes = {}
         for column, value, low, high in zip(columns, values, *self.ranges, strict=True):
             if not low <= value <= high:
@@ -73,5 +73,5 @@ class Neighbours:
 
 
 def by_kind(wines):
-    """Return the Neighbours of each colour, by its name."""
+    """Return the Neighbours by colour."""
     return {kind: Neighbours(wines, kind) for kind in TYPES}

@@ -1,4 +1,4 @@
-"""What the predictor shows: the values that its templates are filled with."""
+"""What the predictor shows: the values of its templates."""
 
 import base64
 import json
@@ -18,14 +18,14 @@ SMALL = 0.005  # effects below it are left out
 
 
 def head(served, state):
-    """Return the title, which model answers and since when, and what is wrong if anything is."""
+    """Return the title, the model's version and date, and what is wrong, if anything."""
     return render("head.html", served=served, state=state)
 
 
 def form(served, wine, notes):
-    """Return the inputs, grouped, filled with a wine of numbers or text as typed.
+    """Return the fields, in groups, with the values of a wine: numbers or text as typed.
 
-    ``notes`` has, by name, what to say under a field: its ``text``, and whether it is ``bad``.
+    ``notes`` has the message under a field by name: its ``text``, and whether it is ``bad``.
     """
     groups = {}
     for column in served.spec.columns:
@@ -65,12 +65,12 @@ def result(served, wine, answer, base, effects):
 
 
 def no_result(problems):
-    """Return what stands in place of an answer: an empty glass and what is wrong."""
+    """Return the result for a wine with problems: an empty glass and what is wrong."""
     return render("no_result.html", problems=list(problems.values()))
 
 
 def why(served, answer):
-    """Return why the grade is not the most probable one, in a sentence; "" where it is."""
+    """Return a sentence on why the grade is not the most probable one; "" if it is."""
     likeliest = answer.most_probable
     if answer.grade == likeliest:
         return ""
@@ -80,13 +80,14 @@ def why(served, answer):
         f"The grade is {answer.grade} although {likeliest} is more probable "
         f"({100 * answer.chances[likeliest]:.0f} % against "
         f"{100 * answer.chances[answer.grade]:.0f} %): the score "
-        f"is {'below' if lower else 'above'} the cut point {cut:.2f}, and the cut points are placed "
-        "to agree best with the tasters over all grades, or rare ones would hardly ever be predicted."
+        f"is {'below' if lower else 'above'} the cut point {cut:.2f}. The cut points are chosen "
+        "for the best agreement with the tasters over all grades; without them, rare grades would hardly "
+        "ever be predicted."
     )
 
 
 def along(name):
-    """Return the choice of the measurement that the what-if curve goes along."""
+    """Return the choice of the measurement for the what-if curve."""
     return render("along.html", columns=MEASUREMENTS, name=name)
 
 
@@ -122,7 +123,7 @@ def what_if(served, wine, name):
 
 
 def many_intro(served):
-    """Return what a file of wines must hold, with the examples as one."""
+    """Return what a file of wines must have, with a file of examples."""
     lines = [",".join([*NAMES, "type"])]
     for example in served.spec.examples:
         lines.append(",".join([*(str(example.values[name]) for name in NAMES), example.type]))
@@ -131,14 +132,14 @@ def many_intro(served):
 
 
 def graded(answered):
-    """Return what came of a file; ``answered`` is a graded.Answered."""
+    """Return the result for a file; ``answered`` is a graded.Answered."""
     return render("graded.html", answered=answered, types=TYPES, limit=ROWS_SHOWN)
 
 
 def program(url, served):
-    """Return how to ask the model from a program, for the address the page was opened at.
+    """Return how to call the model from a program, at the address ``url``.
 
-    The examples can be run as they stand; the answer shown is this version's own.
+    The examples can be run as they are; the answer shown is this version's own.
     """
     wine = served.typical(TYPES[0])
     answer = as_json(served, [wine])[0]
@@ -157,7 +158,7 @@ def program(url, served):
 
 
 def as_json(served, wines):
-    """Return the answers for checked wines as the API gives them."""
+    """Return the answers for checked wines as the API returns them."""
     return [
         {
             "grade": answer.grade,
@@ -174,7 +175,7 @@ def as_json(served, wines):
 
 
 def as_typed(value, column):
-    """Return a value as the field shows it: with the usual decimals, or more when it has more."""
+    """Return a value as the field shows it: with the usual decimals, or with all it has."""
     if isinstance(value, str):
         return value
     fixed = f"{value:.{column.decimals}f}"
@@ -182,7 +183,7 @@ def as_typed(value, column):
 
 
 def _measure(served, column, value, kind):
-    """Return what a field shows: its value, scale and spread by colour, and description."""
+    """Return what a field shows: its value, scales and spreads by colour, and ranges."""
     place = NAMES.index(column.name)
     scales = {}
     for one in TYPES:
@@ -202,11 +203,11 @@ def _measure(served, column, value, kind):
 
 
 def _spread(served, name, kind, scale):
-    """Return how the real wines of a colour spread over a slider's scale, as the path of an area."""
+    """Return the distribution of the real wines over a slider's scale, as the path of an area."""
     values = served.wines.loc[served.wines["type"] == kind, name]
     low, high = scale
     counts = np.histogram(values, bins=30, range=(low, max(high, low + 1e-6)))[0].astype(float)
-    heights = 26 - 25 * np.sqrt(counts / max(counts.max(), 1))  # by root, or tails would vanish
+    heights = 26 - 25 * np.sqrt(counts / max(counts.max(), 1))  # roots show the tails
     steps = " ".join(
         f"L{100 * n / 30:.1f} {h:.0f} H{100 * (n + 1) / 30:.1f}" for n, h in enumerate(heights)
     )
@@ -214,7 +215,7 @@ def _spread(served, name, kind, scale):
 
 
 def _examples(served):
-    """Return the buttons that fill the form: a text and a wine, typical and real ones."""
+    """Return the buttons that fill the form: texts and wines, typical and real ones."""
     typical = [(f"typical {kind}", served.typical(kind)) for kind in TYPES]
     real = [
         (f"{example.type}, graded {example.quality}", {**example.values, "type": example.type})
@@ -227,7 +228,7 @@ def _examples(served):
 
 
 def _scale(served, answer):
-    """Return the bands of the grades on a scale from 3 to 9, in percent, and the score's place."""
+    """Return the grades' bands on a scale from 3 to 9, and the place of the score, in percent."""
     ends = [GRADES[0], *served.spec.cuts, GRADES[-1]]
     places = [float(np.clip(_across(end), 0, 100)) for end in ends]
     bands = [
@@ -247,7 +248,7 @@ def _percent(chance):
 
 
 def _effects(served, wine, effects):
-    """Return the measurements that move the score, the strongest first, with bars in percent."""
+    """Return the measurements that move the score, largest effect first, with bars in percent."""
     ordered = sorted(effects.items(), key=lambda item: -abs(item[1]))
     largest = max(0.2, abs(ordered[0][1]))
     return [

@@ -1,6 +1,6 @@
-"""The served model: fetched from the registry, checked, and asked.
+"""The served model: downloaded from the registry, checked, and used to predict.
 
-What a wine is and how a score becomes a grade is wine's own code, which a Space takes along.
+How a score becomes a grade is the code of wine/, which the Space takes along.
 """
 
 import datetime
@@ -44,7 +44,7 @@ class Answer:
 
 
 class Served:
-    """A version of the model, ready to answer. ``folder`` is the model's, checked by wine.model."""
+    """A version of the model, ready to predict. ``folder`` is the model's; wine.model checks it."""
 
     def __init__(self, folder, version, registered, description):
         self.version, self.registered = version, registered
@@ -120,7 +120,7 @@ class Served:
 
 
 def latest(project, current):
-    """Return the served version: ``current`` itself while no newer one was approved."""
+    """Return the served version: ``current`` itself if it is still the newest approved one."""
     try:
         best = model.served(project.get_model_registry())
         if current and current.version == best.version:

@@ -1,7 +1,7 @@
-"""Where the pages link to: the data and the paper always, the rest where its address is known.
+"""What the pages link to: the data and the paper, and the rest where its address is known.
 
 Publishing writes links.json into a Space; the variables REPOSITORY_URL, MODEL_CARD_URL,
-PREDICTOR_URL and MONITOR_URL come first. What neither names gets no link.
+PREDICTOR_URL and MONITOR_URL override it. What has no address gets no link.
 """
 
 import json
@@ -22,7 +22,7 @@ TEXTS = {
 
 
 def links(app):
-    """Return pairs of a text and an address for the page of ``app``, which has none to itself."""
+    """Return pairs of a text and an address for the page of ``app``."""
     known = json.loads(FILE.read_text()) if FILE.exists() else {}
     known |= {"data": DATA, "paper": PAPER}
     for name in TEXTS:

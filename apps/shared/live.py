@@ -1,6 +1,6 @@
-"""Values read live from Hopsworks: one background thread reads, all visitors see what it read.
+"""A value read from Hopsworks in a background thread and shown to all visitors.
 
-The last good value stays while Hopsworks is away, and nothing is read while nobody looks.
+The last value stays while Hopsworks is unavailable. Nothing is read while no page is open.
 """
 
 import atexit
@@ -21,35 +21,35 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 PUBLIC_HOST = "eu-west.cloud.hopsworks.ai"
-SLOW_SECONDS = 20  # an answer that takes longer is reported while it is waited for
-GIVE_UP_SECONDS = 300  # and after so long it is asked for anew, over a new connection
+SLOW_SECONDS = 20  # an answer that takes longer is reported on the page
+GIVE_UP_SECONDS = 300  # then it is asked for again, over a new connection
 
 
 class NotConnected(Exception):
-    """No way to Hopsworks; the message says what to do about it."""
+    """Hopsworks cannot be reached or refuses; the message says what to do about it."""
 
 
 class NothingToShow(Exception):
-    """Hopsworks answered, with nothing that can be shown; the message says why, to visitors."""
+    """Hopsworks has nothing that can be shown; the message tells visitors why."""
 
 
 @dataclass(frozen=True)
 class State:
-    """What is known: the last good ``value``, when it was read, and what is wrong since."""
+    """The last good ``value``, when it was read, and the trouble since then."""
 
     value: Any = None
     as_of: datetime.datetime | None = None
     trouble: str | None = None
-    connected: bool = False  # whether Hopsworks answered, be it with nothing to show
-    rounds: int = 0  # reads that came to an end, well or not
+    connected: bool = False  # whether Hopsworks answered, even with nothing to show
+    rounds: int = 0  # reads that have ended, with or without success
 
 
 class Live:
-    """A value that ``read(project, last value)`` gives, read again when older than ``seconds``.
+    """The value of ``read(project, last value)``, read again when older than ``seconds``.
 
-    However many pages are open, one ``read`` runs at a time; one that takes longer than
-    GIVE_UP_SECONDS is left to itself. The reading thread starts with ``start``, or when the value
-    is asked for. ``log_in`` gives the project (default: ``connect``).
+    One ``read`` runs at a time, however many pages are open; one that takes longer than
+    GIVE_UP_SECONDS is abandoned. The thread starts with ``start``, or when the value is first
+    asked for. ``log_in`` returns the project (default: ``connect``).
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Live:
         self._starting = threading.Lock()
 
     def start(self) -> "Live":
-        """Begin to read, if it has not begun yet; returns itself."""
+        """Start reading, unless it has started; return this object."""
         with self._starting:
             if self._thread.ident is None:
                 self._wanted.set()
@@ -75,7 +75,7 @@ class Live:
         return self
 
     def now(self) -> State:
-        """The state as it is, at once; when it is old, a new read begins in the background."""
+        """Return the state at once; if it is old, a new read begins in the background."""
         self.start()
         if time.monotonic() - self._ended > self.seconds:
             self._wanted.set()
@@ -86,14 +86,14 @@ class Live:
         return self._state
 
     def first(self, timeout: float = 15) -> State:
-        """The state once there is one: waits for the first read to end, at most ``timeout`` s."""
+        """Return the state after the first read, or after ``timeout`` seconds."""
         self.start()
         with self._changed:
             self._changed.wait_for(lambda: self._state.rounds > 0, timeout)
         return self.now()
 
     def refreshed(self, timeout: float = 15) -> State:
-        """The state after one more read, at most ``timeout`` seconds later."""
+        """Return the state after one more read, or after ``timeout`` seconds."""
         self.start()
         with self._changed:
             seen = self._state.rounds
@@ -114,10 +114,10 @@ class Live:
                 changes = {"value": value, "as_of": now, "trouble": None, "connected": True}
             except NothingToShow as error:
                 changes = {"trouble": str(error), "connected": True}
-            except Exception as error:  # whatever it is: the page goes on and says it
+            except Exception as error:  # any error is shown on the page
                 if not isinstance(error, NotConnected):
                     logging.warning("reading from Hopsworks failed", exc_info=error)
-                project = None  # log in afresh: the server may have been replaced
+                project = None  # log in again: the server may have been replaced
                 changes = {"trouble": in_words(error), "connected": False}
             self._ended = time.monotonic()
             with self._changed:
@@ -126,7 +126,7 @@ class Live:
 
 
 def refresh_seconds() -> float:
-    """REFRESH_SECONDS, how old what is shown may be; without a right one the program ends with 2."""
+    """Return REFRESH_SECONDS, the age at which a value is read again; exit with 2 if it is wrong."""
     text = os.environ.get("REFRESH_SECONDS") or "60"
     try:
         seconds = float(text)
@@ -141,17 +141,17 @@ def refresh_seconds() -> float:
 def connect():
     """Log in with the ``HOPSWORKS_*`` variables and return the project.
 
-    Never asks on the terminal: without a key it raises NotConnected at once.
+    It never asks on the terminal: without a key it raises NotConnected at once.
     """
     key = os.environ.get("HOPSWORKS_API_KEY")
     if not key:
         raise NotConnected("HOPSWORKS_API_KEY is not set.")
-    # the client asks which project when a key sees several: no input is an error instead
+    # with a key for several projects the client asks which one: without input it fails instead
     sys.stdin = open(os.devnull)  # noqa: SIM115 - for as long as the app runs
     import hopsworks
     import urllib3
 
-    # whoever switched the verification off need not be told at every call
+    # with verification switched off, the warning would come at every call
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
     logging.getLogger().setLevel(logging.WARNING)  # which the client's import set to INFO
     hopsworks.logout()
@@ -162,7 +162,7 @@ def connect():
             host=_host(),
             api_key_value=key,
             cert_folder=certificates,
-            # or the key would go to whoever answers; HOPSWORKS_HOSTNAME_VERIFICATION comes first
+            # or any server could get the key; HOPSWORKS_HOSTNAME_VERIFICATION overrides it
             hostname_verification=True,
         )
     except EOFError as error:
@@ -173,7 +173,7 @@ def connect():
 
 
 def in_words(error: Exception) -> str:
-    """What went wrong as a sentence for the people who look at the page."""
+    """Return what went wrong as a sentence for visitors."""
     if isinstance(error, NotConnected):
         return str(error)
     cause, status = error, None
@@ -205,10 +205,10 @@ def _host():
 
 
 def _in_time(function, *args):
-    """``function(*args)``, given up after GIVE_UP_SECONDS with NotConnected.
+    """Return ``function(*args)``; NotConnected after GIVE_UP_SECONDS.
 
-    The client sets no timeouts: a connection that stalls would hold it for ever. Its thread is
-    left behind, and ends with the process.
+    The client sets no timeouts: a stalled connection would block it for ever. Its thread is
+    left behind and ends with the process.
     """
     outcome = concurrent.futures.Future()
 

@@ -1,4 +1,4 @@
-"""The look both apps share: templates, theme, style sheet, the drawn glass, how an app is launched."""
+"""The look both apps share: templates, theme, style sheet, the wine glass, and how an app is launched."""
 
 import functools
 import signal
@@ -20,7 +20,7 @@ BURGUNDY = gr.themes.Color(
     "#5f142b", "#4a1022", "#2e0915",
 )  # fmt: skip
 
-# Fonts are the system's own, so that a page asks no other host for anything.
+# System fonts, so that a page makes no request to another host.
 THEME = gr.themes.Soft(
     primary_hue=BURGUNDY, secondary_hue=BURGUNDY, neutral_hue="stone",
     font=SYSTEM_FONTS, font_mono=MONOSPACE, radius_size="lg",
@@ -41,40 +41,40 @@ TEMPLATES = jinja2.Environment(
 
 
 def render(template, **values):
-    """The HTML of a template in templates/, with all values escaped."""
+    """Return the HTML of a template in templates/, with all values escaped."""
     return Markup(TEMPLATES.get_template(template).render(**values))
 
 
 def _part(macro, *values):
-    """What a macro of templates/parts.html, which templates import, makes of values: a str."""
+    """Return the HTML of a macro in templates/parts.html."""
     return str(getattr(TEMPLATES.get_template("parts.html").module, macro)(*values))
 
 
 def glass(grade, kind, *, uid, size=150):
-    """A wine glass as SVG: the fuller the better the grade (3-9), in the colour of ``kind``.
+    """Return a wine glass as SVG, in the colour of ``kind``: the higher the grade (3-9), the fuller.
 
-    ``uid`` tells several glasses of one page apart; without a grade the glass is empty.
+    ``uid`` is unique on a page. Without a grade the glass is empty.
     """
     return _part("glass", grade, kind, uid, size)
 
 
 def kind_mark(kind):
-    """The colour of a wine as a dot and, for those who do not see it, as a word."""
+    """Return the colour of a wine as a dot and a word."""
     return _part("kind_mark", kind)
 
 
 def banner(text, *, bad=True):
-    """A message across the page; ``text`` is plain text."""
+    """Return a message as wide as the page; ``text`` is plain text."""
     return _part("banner", text, bad)
 
 
 def moment(when):
-    """A UTC time for people: 2026-11-23 09:30 UTC."""
+    """Return a UTC time as people read it: 2026-11-23 09:30 UTC."""
     return f"{when:%Y-%m-%d %H:%M} UTC"
 
 
 def nothing(state, heading):
-    """What to show in place of a value: that it is awaited, why there is none, how to connect."""
+    """Return what the page shows without a value: it connects, why nothing is there, how to connect."""
     return render("nothing.html", state=state, heading=heading)
 
 
@@ -82,16 +82,16 @@ TEMPLATES.globals |= {"moment": moment, "links": links}
 
 
 def launch(app, live, description, middleware=(), **options):
-    """Start to read, and open the app; see ``settings``."""
+    """Start reading and open the app; see ``settings``."""
     signal.signal(signal.SIGTERM, _end)
     live.start()
     app.launch(**settings(app, description, middleware), **options)
 
 
 def settings(app, description, middleware=()):
-    """Return how an app is launched: with this look and its folder's own page.css.
+    """Return the options of ``launch``: this look with the folder's own page.css.
 
-    ``description`` is what a link to it shows beside its title where it is shared.
+    ``description`` is what a shared link shows beside the title.
     """
     _describe_once(app)
     css = "".join((HERE / file).read_text() for file in ("shared.css", "page.css"))
@@ -104,15 +104,15 @@ def settings(app, description, middleware=()):
         "app_kwargs": {"middleware": [sharing, *middleware]},
         "ssr_mode": False,
         "max_file_size": "5mb",
-        # every call of the API without a page is a session, of which Gradio keeps 10,000
+        # each API call makes a session, and Gradio would keep 10,000 of them
         "state_session_capacity": 200,
     }
 
 
 def _describe_once(app):
-    """Keep how Gradio describes each part of the page.
+    """Let Gradio describe each part of the page once.
 
-    It would do so again for every session, which each call of the API is: a fifth of the call.
+    It would do so for every session, and each API call is one: a fifth of the call's time.
     """
     for block in app.blocks.values():
         described = block.get_config()
@@ -120,5 +120,5 @@ def _describe_once(app):
 
 
 def _end(number, _):
-    """End the process with atexit's functions, which SIGTERM, by which Spaces are stopped, skips."""
+    """Exit by sys.exit: Spaces are stopped by SIGTERM, which would skip atexit's functions."""
     sys.exit(128 + number)

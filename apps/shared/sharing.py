@@ -1,4 +1,4 @@
-"""What a link to an app shows where it is shared: a title, two lines and a picture."""
+"""What a shared link to an app shows: a title, two lines and a picture."""
 
 import os
 import re
@@ -13,13 +13,13 @@ OTHERS = re.compile(rb"<meta\s[^>]*(?:property=\"og:|name=\"twitter:)[^>]*/>")
 
 
 class Sharing:
-    """ASGI middleware that puts an app's own metadata into its page, in place of Gradio's."""
+    """ASGI middleware that replaces Gradio's metadata in the page with the app's own."""
 
     def __init__(self, app, title, description):
         self.app, self.title, self.description = app, title, description
 
     async def __call__(self, scope, receive, send):
-        """Answer /share.png, alter the page, and pass everything else on."""
+        """Serve /share.png, change the page, and pass on everything else."""
         if scope["type"] == "http" and scope["path"] == "/share.png" and PICTURE.exists():
             await FileResponse(PICTURE)(scope, receive, send)
         elif scope["type"] == "http" and scope["path"] == "/":
@@ -48,13 +48,13 @@ class Sharing:
 
 
 class _Page:
-    """The answer for the page, held until its body is complete."""
+    """The response with the page, kept until its body is complete."""
 
     def __init__(self, send, tags):
         self._send, self._tags, self._start, self._body = send, tags, None, b""
 
     async def send(self, message):
-        """Take a message of the answer; with the last one, send the altered page."""
+        """Take a message of the response; after the last one, send the changed page."""
         if message["type"] == "http.response.start":
             self._start = message
             return

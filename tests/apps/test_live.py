@@ -1,5 +1,6 @@
 """What both apps share: the connection to Hopsworks, told in words, and nothing left behind."""
 
+import json
 import re
 import signal
 import socket
@@ -55,6 +56,20 @@ def test_the_page_and_the_readme_name_the_same_variables(app):
         for file in ("templates/nothing.html", "README.md")
     )
     assert page == readme
+
+
+def test_a_page_links_to_what_has_an_address(monkeypatch, tmp_path):
+    links = load("predictor", "links")
+    always = [("Data (UCI)", links.DATA), ("Paper (Cortez et al. 2009)", links.PAPER)]
+    assert links.links("predictor") == always
+    monkeypatch.setattr(links, "FILE", tmp_path / "links.json")  # as publishing writes it
+    known = {"monitor": "https://hub/monitor", "predictor": "https://hub/me"}
+    links.FILE.write_text(json.dumps(known | {"repository": "https://git/wine"}))
+    monkeypatch.setenv("REPOSITORY_URL", "https://git/mine")
+    monkeypatch.setenv("MODEL_CARD_URL", "javascript:alert(1)")
+    assert links.links("predictor") == [
+        ("The monitor", "https://hub/monitor"), ("Source code", "https://git/mine"), *always,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("seconds", ["a minute", "0", "nan", "86401"])

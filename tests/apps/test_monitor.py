@@ -100,7 +100,7 @@ def test_any_number_of_wines_can_be_shown(window, count, model):
     observed = table_of(html, "scores")[0]
     assert observed[0] == f"Observed: {min(count, 30)} daily wine{'' if count == 1 else 's'}"
     assert count > 1 or observed[3] == "–", "kappa is undefined for one wine"
-    assert len(table_of(html, "latest")) == min(count, 30)
+    assert len(table_of(html, "wines")) == min(count, 30)
 
 
 def test_the_tables_hold_what_was_counted(window):
@@ -125,13 +125,27 @@ def test_the_tables_hold_what_was_counted(window):
     for row, column in zip(measured, MEASUREMENTS, strict=False):
         assert row[0] == f"{column.label} {column.unit}".strip()
         assert row[1] == f"{wines[column.name].median():.{column.decimals}f}"
-    newest, last = wines.iloc[-1], table_of(html, "latest")[0]
-    assert last[:4] == [
-        f"{newest['day'].date()}",
-        newest["type"],
-        str(newest["reference_grade"]),
-        str(newest["predicted_grade"]),
-    ]
+
+
+def test_the_values_of_both_charts_are_in_a_table(window):
+    shown = window(days=90)
+    points, _ = chart(page.agreement_chart(shown))
+    _, layers = chart(page.wines_chart(shown))
+    crosses = layers["cross"]["data"]["values"]
+    rows = table_of(page.details(shown), "wines")[::-1]
+    assert len(rows) == len(points) == len(crosses) == 90
+    for row, point, cross in zip(rows, points, crosses, strict=True):
+        fields = (
+            "colour",
+            "reference grade",
+            "predicted grade",
+            "predicted score",
+            "model version",
+        )
+        values = [cross[field] for field in fields]
+        assert [row[n] for n in (1, 2, 3, 6)] == [str(value) for value in (*values[:3], values[4])]
+        assert float(row[5]) == values[3]
+        assert [row[n] for n in (0, 7, 8)] == [point[key] for key in ("day", "agree", "range")]
 
 
 def test_agreement_over_time_is_of_the_last_thirty_wines(window):
@@ -304,7 +318,7 @@ def test_the_page_follows_the_wines_as_they_come_and_outlives_hopsworks(
     succeeded(pipeline.run("inference.py"))
     expect(sentence).to_contain_text("of 5 daily wines", timeout=SOON)
     server.kill()
-    away = "127.0.0.1 cannot be reached. What you see was read at"
+    away = "127.0.0.1 cannot be reached. The data are of"
     expect(head).to_contain_text(away, timeout=SOON)
     late = open_page(app.url)
     for kept in (shown, late):

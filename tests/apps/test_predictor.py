@@ -101,7 +101,7 @@ def test_an_example_fills_the_form_and_is_called_seen(page, predictor):
     buttons = page.locator(".example")
     assert buttons.count() == 2 + len(examples)
     expect(page.locator("#form [data-type]")).to_contain_text(
-        "the model was fitted on these: no test of it"
+        "the model was fitted on these wines, so they do not test it"
     )
     expect(page.locator("#result")).not_to_contain_text("fitted on this very wine")
     for example in examples:
@@ -434,8 +434,8 @@ def test_the_page_says_which_model_answers_and_how_sure_it_is(page, predictor):
     expect(page.locator("#head .version")).to_contain_text(f"Model version 1 ({spec.model})")
     expect(page.locator("#head .version")).to_contain_text(f"fitted on {spec.wines:,} wines")
     within, exact = (100 * spec.metrics.cv[name] for name in ("within_one", "accuracy"))
-    expect(page.locator("#result")).to_contain_text(f"within one grade in {within:.0f} % of cases")
-    expect(page.locator("#result")).to_contain_text(f"exactly right in {exact:.0f} %")
+    expect(page.locator("#result")).to_contain_text(f"within one grade for {within:.0f} %")
+    expect(page.locator("#result")).to_contain_text(f"exactly right for {exact:.0f} %")
     for name, column in BY_NAME.items():
         measure = page.locator(f"[data-name={name}]")
         expect(measure.locator("label")).to_have_text(column.label)

@@ -180,7 +180,7 @@ def test_a_grade_that_is_not_the_most_probable_one_is_explained_truly(served, wi
         if text:
             grade, likeliest, side, cut = re.match(
                 r"The grade is (\d) although (\d) is more probable \(\d+ % against \d+ %\): the "
-                r"score is (below|above) the cut point ([\d.]+),", text,
+                r"score is (below|above) the cut point ([\d.]+)\. ", text,
             ).groups()  # fmt: skip
             explained += 1
             assert (int(grade), int(likeliest)) == (answer.grade, answer.most_probable)

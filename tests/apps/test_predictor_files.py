@@ -500,9 +500,7 @@ def test_the_page_asks_for_the_colour_once(page, predictor, raw, tmp_path):
     asked = page.get_by_role("radiogroup", name="The file has no column for the colour")
     give(page, tmp_path / "white.csv")
     expect(page.get_by_label("All are white")).to_be_visible()
-    expect(page.locator("#graded")).to_have_text(
-        "Say which colour the wines have, and they are graded."
-    )
+    expect(page.locator("#graded")).to_have_text("Choose the colour of the wines to grade them.")
     expect(page.get_by_role("button", name="Download the graded wines")).to_have_count(0)
     page.get_by_label("All are white").check()
     expect(page.locator("#graded h2").first).to_have_text("4 of 4 wines graded")
@@ -520,7 +518,7 @@ def test_the_page_asks_for_the_colour_once(page, predictor, raw, tmp_path):
 def test_a_file_that_is_refused_leaves_nothing_to_download(page, tmp_path, six):
     (tmp_path / "letter.csv").write_text("Dear all,\nthe wines are attached.\n")
     give(page, tmp_path / "letter.csv")
-    expect(page.locator("#graded .banner.bad")).to_contain_text("No row of the file names the")
+    expect(page.locator("#graded .banner.bad")).to_contain_text("The file has no header: name")
     expect(page.get_by_role("button", name="Download the graded wines")).to_have_count(0)
     six.to_csv(tmp_path / "wines.csv", index=False)
     give(page, tmp_path / "wines.csv")
