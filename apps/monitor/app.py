@@ -20,7 +20,7 @@ DESCRIPTION = (
 )
 WINDOWS = {"30 days": 30, "90 days": 90, "365 days": 365}
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
-html = functools.partial(gr.HTML, elem_classes="ours", apply_default_css=False, padding=False)
+html = functools.partial(gr.HTML, elem_classes="ours", apply_default_css=False)
 
 
 def build(live):
@@ -90,8 +90,8 @@ def add_page():
         days = gr.Radio(
             [*WINDOWS.items()], value=30, label="Window", container=False, min_width=280
         )
-        again = gr.Button("Refresh", size="sm", scale=0, min_width=110)
-        download = gr.DownloadButton("Download as CSV", size="sm", scale=0, min_width=160)
+        again = gr.Button("Refresh", size="md", scale=0, min_width=110)
+        download = gr.DownloadButton("Download as CSV", size="md", scale=0, min_width=180)
     summary = html(elem_id="summary")
     cards, plots = [], []
     for name in ("agreement", "wines"):

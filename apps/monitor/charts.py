@@ -28,13 +28,9 @@ def agreement(points, expected, unseen, changes):
     if expected is not None:
         band = {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}}
         layers.append({"name": "band", "mark": {"type": "area", "aria": False}, "encoding": band})
-    for name, text, share in (
-        ("expected", "expected for daily wines", expected),
-        ("unseen", "accuracy on unseen wines", unseen),
-    ):
+    for name, share in (("expected", expected), ("unseen", unseen)):
         if share is not None:
-            note = {"type": "text", "text": text, "align": "left", "x": 6, "dy": 11}
-            layers += _marks(name, [{"at": share}], {"y": y | {"field": "at"}}, note)
+            layers.append(_rule(name, [{"at": share}], {"y": y | {"field": "at"}}))
     tips = _tips(agree="same grade", range="expected", version="model version")
     line = {
         "type": "line",
@@ -77,8 +73,11 @@ def wines(rows, changes):
 
 def _versions(changes, x):
     """Return the layers that mark new model versions: ``changes`` are dicts with day and version."""
+    if not changes:
+        return []
+    rule = _rule("version", changes, {"x": x})
     note = {"type": "text", "align": "left", "dx": 5, "y": 8, "text": {"expr": "datum.version"}}
-    return _marks("version", changes, {"x": x}, note) if changes else []
+    return [rule, rule | {"name": "version_text", "mark": note | {"aria": False}}]
 
 
 def _days(values):
@@ -88,13 +87,10 @@ def _days(values):
     return {"field": "day", "type": "temporal", "axis": axis, "scale": {"padding": 14}}
 
 
-def _marks(name, values, encoding, note):
-    """Return layers of lines across a chart, each with a note; the page has them in words, too."""
-    layers = (("", {"type": "rule"}), ("_text", note))
-    return [
-        {"name": name + end, "data": {"values": values}, "mark": mark | {"aria": False}, "encoding": encoding}
-        for end, mark in layers
-    ]  # fmt: skip
+def _rule(name, values, encoding):
+    """Return a layer of lines across a chart; the page has them in words, too."""
+    mark = {"type": "rule", "aria": False}
+    return {"name": name, "data": {"values": values}, "mark": mark, "encoding": encoding}
 
 
 def _tips(**titles):

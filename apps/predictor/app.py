@@ -135,7 +135,7 @@ def add_one_wine(live):
         """Draw the what-if curve along another measurement."""
         served = served_by(live)
         wine, _ = check(raw or started(served, request.query_params), served.spec)
-        return page.what_if(served, wine, name) if wine else ""
+        return page.what_if(served, wine, name) if wine else page.NO_CURVE
 
     form.input(update, [form, along], [result, form, curve], trigger_mode="always_last", **QUIET)
     along.input(draw, [form, along], curve, **QUIET)
@@ -147,7 +147,7 @@ def respond(served, raw, name):
     wine, problems = check(raw, served.spec)
     bad = {key: {"text": text, "bad": True} for key, text in problems.items()}
     if wine is None:
-        return page.no_result(problems), {"asked": raw.get("asked"), "fields": bad}, ""
+        return page.no_result(problems), {"asked": raw.get("asked"), "fields": bad}, page.NO_CURVE
     answer, base, effects = served.explain(wine)
     outside = {key: {"text": text, "bad": False} for key, text in answer.notes.items()}
     result = page.result(served, wine, answer, base, effects)

@@ -67,7 +67,7 @@ class Neighbours:
         if distance > self.limit:
             notes["distance"] = (
                 f"The nearest real {self.kind} wine is {distance:.1f} standard deviations away; "
-                f"{100 * USUAL:.0f} % of them have another within {self.limit:.1f}."
+                f"{100 * USUAL:.0f} % of these wines have another within {self.limit:.1f}."
             )
         return notes
 

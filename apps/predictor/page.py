@@ -15,6 +15,7 @@ from wine.columns import GRADES, MEASUREMENTS, NAMES, TYPES
 TELLING = ("alcohol", "volatile_acidity")  # shown of the nearest wines
 ROWS_SHOWN = 200
 SMALL = 0.005  # effects below it are left out
+NO_CURVE = "<p>There is no curve while a value is wrong.</p>"
 
 
 def head(served, state):
@@ -98,22 +99,26 @@ def what_if(served, wine, name):
     here = float(np.interp(place, values, scores))
     low, high = min(scores.min(), here) - 0.1, max(scores.max(), here) + 0.1
     low, high = np.floor(2 * low) / 2, np.ceil(2 * high) / 2
-    across = (values - values[0]) / max(values[-1] - values[0], 1e-9) * 300
-    down = 110 - (scores - low) / (high - low) * 100
+
+    def across(value):  # in percent, as the next
+        return 100 * (value - values[0]) / max(values[-1] - values[0], 1e-9)
+
+    def down(score):
+        return 100 * (high - score) / (high - low)
+
     best = int(scores.argmax())
+    cuts = zip(GRADES[1:], served.spec.cuts, strict=True)
     return render(
         "what_if.html",
         column=column,
-        line=" ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across, down, strict=True)),
-        x=(place - values[0]) / max(values[-1] - values[0], 1e-9) * 300,
-        y=110 - (here - low) / (high - low) * 100,
-        cuts=[
-            (grade, 110 - (cut - low) / (high - low) * 100)
-            for grade, cut in zip(GRADES[1:], served.spec.cuts, strict=True)
-            if low < cut < high
-        ],
+        line=" ".join(
+            f"{x:.1f},{y:.1f}" for x, y in zip(across(values), down(scores), strict=True)
+        ),
+        x=across(place),
+        y=down(here),
+        cuts=[(grade, down(cut)) for grade, cut in cuts if low < cut < high],
         ends=[f"{value:.{column.decimals}f}" for value in values[[0, -1]]],
-        marks=[(f"{value:g}", 110 - (value - low) / (high - low) * 100) for value in (low, high)],
+        marks=[(f"{value:g}", down(value)) for value in (low, high)],
         here=here,
         shown=shown(place, column),
         best=f"{values[best]:.{column.decimals}f} {column.unit}".strip(),

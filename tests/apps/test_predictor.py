@@ -100,9 +100,7 @@ def test_an_example_fills_the_form_and_is_called_seen(page, predictor):
     examples = predictor.served.spec.examples
     buttons = page.locator(".example")
     assert buttons.count() == 2 + len(examples)
-    expect(page.locator("#form [data-type]")).to_contain_text(
-        "the model was fitted on these wines, so they do not test it"
-    )
+    expect(page.locator("#form [data-type]")).to_contain_text("the model was fitted on them")
     expect(page.locator("#result")).not_to_contain_text("fitted on this very wine")
     for example in examples:
         page.get_by_role("button", name=f"{example.type}, graded {example.quality}").click()
@@ -221,13 +219,13 @@ def test_the_scale_shows_the_score_between_the_cut_points(page, predictor):
 
 def test_a_what_if_curve_follows_the_wine_and_the_measurement_chosen(page, predictor):
     def curve():
-        return page.locator("#what-if svg").get_attribute("aria-label")
+        return page.locator("#what-if .plot").get_attribute("aria-label")
 
     assert curve().startswith("Predicted score along Alcohol from ")
     before = curve()
     field(page, "volatile_acidity").fill("1.0")
     assert_answers(page, predictor)
-    expect(page.locator("#what-if svg")).not_to_have_attribute("aria-label", before)
+    expect(page.locator("#what-if .plot")).not_to_have_attribute("aria-label", before)
     chosen = page.get_by_label("What if one measurement were different?")
     chosen.select_option("Sulphates")
     expect(page.locator("#what-if p")).to_contain_text(

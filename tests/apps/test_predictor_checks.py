@@ -138,7 +138,7 @@ def test_a_wine_unlike_all_of_its_colour_is_outside_the_data(served):
         r"\([\d.]+ to [\d.]+ g/dm³\)\.", answer.notes["residual_sugar"],
     )  # fmt: skip
     assert re.match(
-        r"The nearest real red wine is \d\d\.\d standard deviations away; 99 % of them have another "
+        r"The nearest real red wine is \d\d\.\d standard deviations away; 99 % of these wines have another "
         r"within \d\.\d\.", answer.notes["distance"],
     )  # fmt: skip
     # which is nothing unusual for a white wine
