@@ -10,12 +10,13 @@ from pathlib import Path
 import hopsworks_local
 
 CONTRACT = ("test_contract.py", "test_storage.py", "conftest.py")
+NO_CALLS = {"start_time", "end_time", "logging_enabled"}
 TABLE = re.compile(r"\| part \| calls \|\n(.+?)\n\n", re.DOTALL)
 
 
 def test_every_supported_call_is_made_in_the_contract_suite() -> None:
     readme = Path(hopsworks_local.__file__).parents[2].joinpath("README.md").read_text()
-    promised = set(re.findall(r"`([a-z_]+)`", TABLE.search(readme)[1])) - {"start_time", "end_time"}
+    promised = set(re.findall(r"`([a-z_]+)`", TABLE.search(readme)[1])) - NO_CALLS
     sources = [Path(__file__).with_name(n).read_text() for n in CONTRACT]
     made = {
         node.func.attr
@@ -25,6 +26,18 @@ def test_every_supported_call_is_made_in_the_contract_suite() -> None:
     }
     assert promised - made == set()
     assert len(promised) > 70
+
+
+def test_every_capability_names_its_tests() -> None:
+    package, here = Path(hopsworks_local.__file__).parents[2], Path(__file__).parent
+    page = (package / "docs/programs.md").read_text()
+    rows = re.findall(r"^\|.*\| (`test_.*) \|$", page, re.M)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    sources = "".join(path.read_text() for path in here.glob("test_*.py"))
+    assert {name for name in named if f"def {name}(" not in sources} == set()
+    refused = len(re.findall(r"^\|.*\| refused", page, re.M))
+    count = f"{len(rows) - refused} of {len(rows)} work"
+    assert count in page
 
 
 def test_the_figures_are_those_of_the_result_files() -> None:

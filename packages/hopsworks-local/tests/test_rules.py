@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -188,13 +189,25 @@ def test_a_refused_type_leaves_the_group_as_it_was(
     from hsfs.feature import Feature
 
     group = make_group(ONE)
-    for kind in ("array<double>", "decimal(10,2)"):
-        feature = Feature("v", kind)
-        unsupported(lambda g=group, f=feature: g.append_features(f), kind)
-        group = fs.get_feature_group(group.name, 1)
-        assert [f.name for f in group.features] == ["id", "x"]
-        assert list(rows(group.select_all())) == ["id", "x"]
+    unsupported(lambda: group.append_features(Feature("v", "map<string,int>")), "map<string,int>")
+    group = fs.get_feature_group(group.name, 1)
+    assert [f.name for f in group.features] == ["id", "x"]
+    assert list(rows(group.select_all())) == ["id", "x"]
     assert rest("POST", f"featuregroups/{group.id}/updatetableschema").ok
+
+
+def test_features_of_nested_types_can_be_appended(rows: Any, make_group: Any) -> None:
+    from hsfs.feature import Feature
+
+    group = make_group(ONE)
+    group.append_features([Feature("v", "array<double>"), Feature("price", "decimal(3,2)")])
+    new = pd.DataFrame({"id": [2], "x": [1.5], "v": [[0.5, 2.0]], "price": [Decimal("9.99")]})
+    group.insert(new)
+    first, second = rows(group.select_all()).to_dict("records")
+    assert first["v"] is None
+    assert first["price"] is None
+    assert list(second["v"]) == [0.5, 2.0]
+    assert second["price"] == Decimal("9.99")
 
 
 def test_a_column_that_an_interrupted_call_left_is_used(rows: Any, make_group: Any) -> None:
@@ -470,7 +483,9 @@ def test_files(datasets: Any, name: str, tmp_path: Path) -> None:
 # -- what is not supported is refused by name ------------------------------------------------------
 
 
-def test_refusals_name_the_call(fs: Any, make_group: Any, make_view: Any, name: str) -> None:
+def test_refusals_name_the_call(
+    project: Any, fs: Any, make_group: Any, make_view: Any, name: str
+) -> None:
     group = make_group(ONE)
     view = make_view(group.select_all())
 
@@ -480,12 +495,31 @@ def test_refusals_name_the_call(fs: Any, make_group: Any, make_view: Any, name: 
     unsupported(create(time_travel_format="ICEBERG"), "time_travel_format='ICEBERG'")
     with pytest.raises(FeatureStoreException, match="not online enabled"):
         view.init_serving()
-    unsupported(lambda: view.enable_logging(), "enable_logging")
     unsupported(lambda: fs.get_storage_connector("x"), "storage connector")
     unsupported(lambda: group.get_alerts(), "alerts")
     unsupported(lambda: group.add_keywords("x"), "keywords")
     unsupported(lambda: fs.search("x"), "search")
+    unsupported(lambda: project.get_kafka_api().get_topics(), "Kafka")
+    unsupported(lambda: group.get_feature_monitoring_configs(), "feature monitoring")
+    with pytest.raises(FeatureStoreException, match="opensearch"):
+        project.get_opensearch_api().get_default_py_config()
     unsupported(lambda: group.select_all().filter(group.x == None).read(), "None")  # noqa: E711
+
+
+def test_external_groups_are_refused(fs: Any, name: str) -> None:
+    from hsfs.feature import Feature
+    from hsfs.storage_connector import S3Connector
+
+    external = fs.create_external_feature_group(
+        name,
+        S3Connector(1, "elsewhere", fs.id),
+        version=1,
+        path="table",
+        data_format="parquet",
+        features=[Feature("id", "bigint")],
+        primary_key=["id"],
+    )
+    unsupported(external.save, "external feature group")
 
 
 # -- time ------------------------------------------------------------------------------------------

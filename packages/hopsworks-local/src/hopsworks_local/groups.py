@@ -131,7 +131,8 @@ def full(app: App, group: Entity) -> dict[str, Any]:
     }
 
 
-def _read_features(doc: dict[str, Any]) -> list[dict[str, Any]]:
+def read_features(doc: dict[str, Any]) -> list[dict[str, Any]]:
+    """Check the features of a new group and return what is stored of them."""
     features, seen = [], set()
     for item in take(doc, "features", list, []):
         name = check_name(take(item, "name", str), 270040, "feature name")
@@ -198,9 +199,9 @@ def _refuse_sources(doc: dict[str, Any]) -> None:
         raise unsupported("create_feature_group(path=..., data_source=..., storage_connector=...)")
 
 
-def _read_group(doc: dict[str, Any]) -> dict[str, Any]:
+def read_group(doc: dict[str, Any]) -> dict[str, Any]:
     """Check a new group and return what is stored of it."""
-    features = _read_features(doc)
+    features = read_features(doc)
     for feature in features:
         if feature["defaultValue"] is not None:
             raise ApiError(270132, "A default value cannot be given at creation.")
@@ -256,24 +257,29 @@ def create(request: Request) -> Reply:
     _refuse_sources(doc)
     travel = (take(doc, "timeTravelFormat", str, "NONE") or "NONE").upper()
     plain = take(doc, "type", str, "") != "streamFeatureGroupDTO" and travel != "HUDI"
-    stored = _read_group(doc)
+    stored = read_group(doc)
     if not plain and not any(f["primary"] for f in stored["features"]):
         raise ApiError(270121, "A stream or HUDI feature group needs a primary key.")
     if travel not in ("DELTA", "HUDI"):
         raise unsupported(f"create_feature_group(time_travel_format={travel!r})")
-    stored["table"] = f"{name}-{secrets.token_hex(8)}"
     suite = take(doc, "expectationSuite", dict, None)
     with app.folder.transaction():
-        try:
-            group = app.folder.add("featuregroup", name, version, stored)
-        except Exists:
-            raise ApiError(
-                270089, f"The feature group {name!r} version {version} already exists."
-            ) from None
+        group = add_group(app, name, version, stored)
         if suite is not None:
             save_suite(app, group, suite)
     _say_what_differs(app, group, doc, plain)
     return Reply(201, full(app, group))
+
+
+def add_group(app: App, name: str, version: int | None, stored: dict[str, Any]) -> Entity:
+    """Store a new group, with the name of its table; 270089 when it exists."""
+    table = f"{name}-{secrets.token_hex(8)}"
+    try:
+        return app.folder.add("featuregroup", name, version, {**stored, "table": table})
+    except Exists:
+        raise ApiError(
+            270089, f"The feature group {name!r} version {version} already exists."
+        ) from None
 
 
 @route("GET", "featuregroups")
@@ -313,7 +319,7 @@ def update(request: Request, id: int) -> Any:
         if request.flag("updateMetadata"):
             if (text := take(sent, "description", str, None)) is not None:
                 doc["description"] = check_description(text)
-            doc["features"] = _appended(group, _read_features(sent))
+            doc["features"] = _appended(group, read_features(sent))
             add_columns(app, group, doc["features"][len(group.doc["features"]) :])
         elif request.flag("updateStatsConfig"):
             doc["statisticsConfig"] = _statistics_config(sent, doc["features"])
@@ -359,13 +365,15 @@ def views_of(app: App, id: int) -> list[Entity]:
 @route("DELETE", "featuregroups/{id:int}")
 def delete(request: Request, id: int) -> Any:
     """`FeatureGroup.delete`. A group that a view reads goes only with `force` or the views."""
+    from .views import remove
+
     app = request.app
     with app.folder.transaction():
         group = group_by_id(request, id)
         views = views_of(app, id)
         if request.flag("deleteFeatureViews"):
             for view in views:
-                app.folder.remove(view.id)
+                remove(app, view)
         elif views and not request.flag("force"):
             names = ", ".join(f"{v.name} version {v.version}" for v in views)
             raise ApiError(

@@ -14,8 +14,6 @@ from .state import Entity
 if TYPE_CHECKING:
     from .app import App
 
-_VIEW = "featureview/{name}/version/{version:int}"
-
 
 def _node(kind: str, doc: dict[str, Any], **links: list[Any]) -> dict[str, Any]:
     states = dict.fromkeys(("deleted", "shared", "traversed"), False)
@@ -54,7 +52,7 @@ def of_group(request: Request, id: int) -> Any:
     )
 
 
-@route("GET", _VIEW + "/provenance/links")
+@route("GET", views.VIEW + "/provenance/links")
 def of_view(request: Request, name: str, version: int) -> Any:
     """`FeatureView.get_parent_feature_groups()` and `get_models()`."""
     app, view = request.app, views.view_of(request, name, version)

@@ -186,12 +186,34 @@ def history(app: App, group: Entity) -> list[dict[str, Any]]:
     return commits
 
 
+def _delta_type(kind: str) -> Any:
+    """Return a Hopsworks type as Delta Lake's, or raise 501."""
+    from deltalake.schema import ArrayType, PrimitiveType
+
+    if kind in _DELTA_TYPES:
+        return PrimitiveType(_DELTA_TYPES[kind])
+    if kind.startswith("decimal"):
+        return PrimitiveType(kind.replace(" ", ""))
+    if kind.startswith("array<"):
+        return ArrayType(_delta_type(kind[len("array<") : -1].strip()), True)
+    raise unsupported(f"a new column of type {kind!r}")
+
+
+def create_table(app: App, group: Entity) -> None:
+    """Make the table of a group, without rows."""
+    from deltalake import DeltaTable, Field, Schema
+
+    fields = [Field(f["name"], _delta_type(f["type"])) for f in group.doc["features"]]
+    # the property that the client sets when it makes a table
+    properties = {"delta.enableChangeDataFeed": "true"}
+    DeltaTable.create(location(app, group), Schema(fields), configuration=properties)
+
+
 def add_columns(app: App, group: Entity, features: list[dict[str, Any]]) -> None:
     """Make appended features columns of the table, before they are in the metadata: a feature
     without its column would make every read of the group fail."""
     from deltalake import Field
     from deltalake.exceptions import DeltaError
-    from deltalake.schema import PrimitiveType
 
     if not features:
         return
@@ -199,10 +221,7 @@ def add_columns(app: App, group: Entity, features: list[dict[str, Any]]) -> None
         table = open_table(app, group)
     except NoTable:  # the first insert makes it, with every column
         return
-    for feature in features:
-        if feature["type"] not in _DELTA_TYPES:
-            raise unsupported(f"append_features with the type {feature['type']!r}")
-    new = [Field(f["name"], PrimitiveType(_DELTA_TYPES[f["type"]])) for f in features]
+    new = [Field(f["name"], _delta_type(f["type"])) for f in features]
     there = {field.name: field for field in table.schema().fields}
     for field in new:  # there already if an earlier call was killed between table and metadata
         if field.name in there and there[field.name].type != field.type:

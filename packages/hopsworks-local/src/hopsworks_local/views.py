@@ -20,11 +20,13 @@ from .groups import (
 from .protocol import ApiError, Reply, Request, route, take, unsupported
 from .query import Query, Selected, both, from_doc, node_from_doc, to_doc
 from .state import Entity, Exists
+from .tables import drop_table
 
 if TYPE_CHECKING:
     from .app import App
 
-DATASETS = "featureview/{name}/version/{version:int}/trainingdatasets"
+VIEW = "featureview/{name}/version/{version:int}"
+DATASETS = VIEW + "/trainingdatasets"
 # What a feature of a view can be -> the error code when it is not in the view's query.
 _ROLES = {"label": 270142, "inferenceHelperColumn": 270142, "trainingHelperColumn": 270225}
 
@@ -40,6 +42,8 @@ def view_of(request: Request, name: str, version: int) -> Entity:
 @route("POST", "featureview")
 def create(request: Request) -> Reply:
     """`create_feature_view(name, query, labels, training_helper_columns, ...)`."""
+    from .feature_logging import open_log
+
     app, doc = request.app, request.json()
     name = check_name(take(doc, "name", str))
     version = check_version(take(doc, "version", int, None), 270058)
@@ -63,11 +67,16 @@ def create(request: Request) -> Reply:
             raise ApiError(
                 270179, f"The feature view {name!r} version {version} already exists."
             ) from None
-    if take(doc, "loggingEnabled", bool, False) or doc.get("extraLogColumns"):
-        app.warn(
-            f"Feature view {name} version {view.version}: logging_enabled has no effect locally."
-        )
+        extra = take(doc, "extraLogColumns", list, [])
+        if take(doc, "loggingEnabled", bool, False) or extra:
+            view = open_log(request, view, extra)
     return Reply(201, view_dto(request, view))
+
+
+def log_of(app: App, view: Entity) -> Entity | None:
+    """Return the feature group of a view's log, or None when logging is not enabled."""
+    log = view.doc.get("log")
+    return app.folder.by_id("featuregroup", log["group"]) if log else None
 
 
 def _read_roles(request: Request, query: Query, features: list[Any]) -> dict[str, list[list[Any]]]:
@@ -123,10 +132,10 @@ def view_dto(request: Request, view: Entity) -> dict[str, Any]:
         "featurestoreName": app.project,
         "created": iso(view.created),
         "creator": app.user,
-        "loggingEnabled": False,
+        "loggingEnabled": log_of(app, view) is not None,
         "query": wire.to_wire(request, query),
         "features": features_dto(app, groups, query, doc["roles"]),
-        "servingKeys": _serving_keys(app, groups, query),
+        "servingKeys": serving_keys(app, groups, query),
         "transformationFunctions": [
             {**f, "featurestoreId": STORE_ID} for f in doc["transformations"]
         ],
@@ -150,7 +159,7 @@ def features_dto(
     ]
 
 
-def _serving_keys(app: App, groups: wire.Groups, query: Query) -> list[dict[str, Any]]:
+def serving_keys(app: App, groups: wire.Groups, query: Query) -> list[dict[str, Any]]:
     """The primary keys of every group; a key joined to a left primary key need not be given."""
     keys, taken = [], set()
     left_keys = {f["name"] for f in groups[0].doc["features"] if f["primary"]}
@@ -191,13 +200,13 @@ def get_by_name(request: Request, name: str) -> Any:
     return {"count": len(found), "items": [view_dto(request, v) for v in found]}
 
 
-@route("GET", "featureview/{name}/version/{version:int}")
+@route("GET", VIEW)
 def get(request: Request, name: str, version: int) -> Any:
     """`get_feature_view(name, version)`."""
     return view_dto(request, view_of(request, name, version))
 
 
-@route("PUT", "featureview/{name}/version/{version:int}")
+@route("PUT", VIEW)
 def update(request: Request, name: str, version: int) -> Any:
     """`FeatureView.update()`: only the description can change."""
     view = view_of(request, name, version)
@@ -207,14 +216,19 @@ def update(request: Request, name: str, version: int) -> Any:
     return view_dto(request, view_of(request, name, version))
 
 
-def _remove(app: App, view: Entity) -> None:
-    """Remove a view with its training datasets and their files."""
-    from .training_files import remove
+def remove(app: App, view: Entity) -> None:
+    """Remove a view with its log, its training datasets and their files."""
+    from . import training_files
 
-    datasets = app.folder.all("trainingdataset", owner=view.id)
-    app.folder.remove(view.id)
+    datasets, log = app.folder.all("trainingdataset", owner=view.id), log_of(app, view)
+    with app.folder.transaction():
+        app.folder.remove(view.id)
+        if log is not None:
+            app.folder.remove(log.id)
     for dataset in datasets:
-        remove(app, view, dataset)
+        training_files.remove(app, view, dataset)
+    if log is not None:
+        drop_table(app, log)
 
 
 @route("DELETE", "featureview/{name}")
@@ -224,13 +238,13 @@ def delete_all(request: Request, name: str) -> Any:
     if not found:
         raise ApiError(270181, f"There is no feature view {name!r}.")
     for view in found:
-        _remove(request.app, view)
+        remove(request.app, view)
 
 
-@route("DELETE", "featureview/{name}/version/{version:int}")
+@route("DELETE", VIEW)
 def delete(request: Request, name: str, version: int) -> Any:
     """`FeatureView.delete()`; works too when a group of the view is gone."""
-    _remove(request.app, view_of(request, name, version))
+    remove(request.app, view_of(request, name, version))
 
 
 def dataset_of(request: Request, view: Entity, version: int) -> Entity:
@@ -243,7 +257,7 @@ def dataset_of(request: Request, view: Entity, version: int) -> Entity:
 
 # -- batch data ------------------------------------------------------------------------------------
 
-_BATCH = "featureview/{name}/version/{version:int}/query/batch"
+_BATCH = VIEW + "/query/batch"
 
 
 @route("GET", _BATCH)

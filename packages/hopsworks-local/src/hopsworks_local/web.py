@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import (  # noqa: F401  (each registers its routes)
+    feature_logging,
     files,
     jobs,
     login,
@@ -48,7 +49,6 @@ IDLE_SECONDS = 120
 # What an address that nobody handles would have been for; the first word that is in it counts.
 _UNSUPPORTED = (
     ("preparedstatement", "init_serving and get_feature_vector"),
-    ("log", "enable_logging and feature logging"),
     ("keywords", "keywords"),
     ("alerts", "alerts"),
     ("featuremonitoring", "feature monitoring"),
