@@ -45,29 +45,31 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The address of the server."""
+        """Return the address of the server."""
         return f"https://{self.env['HOPSWORKS_HOST']}:{self.env['HOPSWORKS_PORT']}"
 
     @property
     def pages(self) -> str:
-        """A link that opens the server's pages in a browser, and is no key to anything else."""
+        """Return a link that opens the server's pages, and nothing else, in a browser."""
         return f"{self.url}/login?token={self._token}"
 
     @property
     def pid(self) -> int:
-        """The server's process id."""
+        """Return the server's process id."""
         return self._process.pid
 
     def stop(self) -> None:
-        """End the server. It ends by itself, too, when this process does, however that ends; a
-        fork of this process that still runs then keeps it alive."""
+        """End the server. It also ends when this process ends, unless a fork of this process still
+        runs."""
         assert self._process.stdin
         if not self._process.stdin.closed:
             with contextlib.suppress(BrokenPipeError):  # it has ended already
-                self._process.stdin.write("\n")  # closing is no sign while a fork has the pipe, too
+                self._process.stdin.write(
+                    "\n"
+                )  # a fork may hold the pipe open, so closing is not enough
                 self._process.stdin.close()
         self._process.wait()
-        self._relay.join(5)  # its last words
+        self._relay.join(5)  # its last messages
         shutil.rmtree(self.env["HOPSWORKS_CERT_FOLDER"], ignore_errors=True)
 
     def __enter__(self) -> Server:
@@ -78,7 +80,7 @@ class Server:
 
 
 def _relay(output: IO[str]) -> None:
-    """Show what the server has to say where this process's user looks (a notebook, too)."""
+    """Copy the server's messages to this process's standard error (in a notebook, to the cell)."""
     for line in output:
         print(line, end="", file=sys.stderr, flush=True)
 
@@ -161,7 +163,7 @@ def project_name(given: str | None) -> str:
 
 
 def client_env(host: str, port: int, project: str, api_key: str) -> dict[str, str]:
-    """The variables that the client reads, with a certificate folder of their own."""
+    """Return the variables that the client reads, with a certificate folder of their own."""
     exempt = os.environ.get("NO_PROXY", "") + "," + os.environ.get("no_proxy", "")
     no_proxy = ",".join(dict.fromkeys([*filter(None, exempt.split(",")), host, "localhost"]))
     return {

@@ -19,7 +19,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _shared(command: Command) -> Command:
-    """The options that serve and exec share."""
+    """Add the options that serve and exec share."""
     for option in (
         click.option(
             "--any-project",
@@ -149,10 +149,10 @@ def execute(
     except RuntimeError as e:
         raise click.ClickException(str(e).removeprefix("hopsworks_local: ")) from None
     with server:
-        # Ctrl-C reaches the command, too, and we wait for what it makes of it. A handler, because
-        # the command would inherit SIG_IGN.
+        # Ctrl-C reaches the command, too, which decides what to do. This is a handler because the
+        # command would inherit SIG_IGN.
         signal.signal(signal.SIGINT, lambda *_: None)
-        # An order to end may come while the command is only just beginning.
+        # SIGTERM may arrive before the command has started.
         ordered = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: ordered.set())
         try:
@@ -167,7 +167,7 @@ def execute(
 
 
 def main() -> None:
-    """Run the command line; what is wrong is one line, with exit code 2 if it was given."""
+    """Run the command line; report a wrong argument in one line, with exit code 2."""
     try:
         sys.exit(cli(prog_name="hopsworks-local", standalone_mode=False))
     except click.ClickException as e:

@@ -98,7 +98,7 @@ class App:
             raise self._refused(320012, "The API key is wrong.")
 
     def _refused(self, code: int, problem: str) -> ApiError:
-        """The client reports any refusal as "Could not find project", so it is also said."""
+        """Return a 401, and warn: the client reports any refusal as "Could not find project"."""
         message = f"{problem} {self.where()}"
         self.warn(f"{message} A program with a key of its own: exec --any-key.")
         return ApiError(code, message)

@@ -23,14 +23,14 @@ PLACES = (
 )
 
 
-def entity_of(request: Request, found: dict[str, Any]) -> Entity:
+def entity_of(request: Request, path: dict[str, Any]) -> Entity:
     """Return what the values of a path name."""
-    if "id" in found:
-        return group_by_id(request, found["id"])
-    if "model" in found:
-        return model_by_id(request, found["model"])
-    view = view_of(request, found["name"], found["version"])
-    return dataset_of(request, view, found["number"]) if "number" in found else view
+    if "id" in path:
+        return group_by_id(request, path["id"])
+    if "model" in path:
+        return model_by_id(request, path["model"])
+    view = view_of(request, path["name"], path["version"])
+    return dataset_of(request, view, path["number"]) if "number" in path else view
 
 
 _COMPARE = {"eq": operator.eq, "ltoeq": operator.le, "gtoeq": operator.ge}
@@ -42,9 +42,9 @@ _WINDOW = {
 
 
 @route("POST", PLACES[2] + "/statistics")
-def save_statistics(request: Request, **found: Any) -> Any:
-    """The client computes the statistics of training data itself and only keeps them here."""
-    entity, doc = entity_of(request, found), request.json()
+def save_statistics(request: Request, **path: Any) -> Any:
+    """Store the statistics of training data, which the client computes itself."""
+    entity, doc = entity_of(request, path), request.json()
     key = "before" if take(doc, "beforeTransformation", bool, False) else "after"
     take(doc, "computationTime", int)
     for field in _WINDOW.values():
@@ -57,7 +57,7 @@ def save_statistics(request: Request, **found: Any) -> Any:
 
 @route("POST", PLACES[0] + "/statistics/compute")
 def compute_statistics(request: Request, id: int) -> Any:
-    """Compute a group's statistics: `compute_statistics()`, of the newest commit."""
+    """`compute_statistics()`: of the newest commit."""
     group, app = group_by_id(request, id), request.app
     commits = history(app, group)
     computed = describe(app, group)
@@ -72,9 +72,9 @@ def compute_statistics(request: Request, id: int) -> Any:
     return finished_job(request, group)
 
 
-def _get_statistics(request: Request, **found: Any) -> Any:
+def _get_statistics(request: Request, **path: Any) -> Any:
     """`get_statistics`, `get_training_dataset_statistics`: the newest that fit come first."""
-    entity = entity_of(request, found)
+    entity = entity_of(request, path)
     stored = list(request.app.folder.items(entity.id, "statistics").values())
     for text in request.query.get("filter_by", []):
         name, _, value = text.lower().partition(":")
@@ -100,7 +100,7 @@ def _get_statistics(request: Request, **found: Any) -> Any:
 
 
 def _latest_commit(request: Request, group: Entity, moment: int) -> int:
-    """Return the time of the latest commit up to a moment, as the backend takes the moment for."""
+    """Return the time of the latest commit up to a moment, which the backend compares with."""
     times = [c["commitTime"] for c in history(request.app, group) if c["commitTime"] <= moment]
     return max(times, default=moment)
 

@@ -1,5 +1,5 @@
-"""What `hopsworks_local.start()` runs. Settings come as a line on stdin; the next line, or the end of
-stdin, which is the end of the parent, ends the server."""
+"""The process that `hopsworks_local.start()` runs. It reads its settings from one line of stdin, and ends
+at the next line or at the end of stdin, which is the end of the parent."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ def feature(group: Entity, name: str) -> dict[str, Any]:
     """Return the feature of that name, or raise 400/270082."""
     for item in group.doc["features"]:
         if item["name"] == name:
-            found: dict[str, Any] = item
-            return found
+            result: dict[str, Any] = item
+            return result
     raise ApiError(
         270082,
         f"The feature {name!r} is not in feature group {group.name!r} version {group.version}.",
@@ -64,7 +64,7 @@ class Plan:
 
     @property
     def point_in_time(self) -> bool:
-        """Whether each left row is joined with the latest right row that is not later."""
+        """Return whether each left row is joined with the latest right row that is not later."""
         return bool(self.query.joins) and all(g.doc["eventTime"] for g in self.groups)
 
     def kind(self, source: int, name: str) -> str:
@@ -135,7 +135,7 @@ class _Run:
 
     @cached_property
     def schema(self) -> Any:
-        """The schema of the result."""
+        """Return the schema of the result."""
         columns = self.plan.columns
         fields = [self.datasets[c.source].schema.field(c.feature) for c in columns]
         return pa.schema([f.with_name(c.name) for f, c in zip(fields, columns, strict=True)])
@@ -184,7 +184,7 @@ class _Joined(_Run):
 
     @cached_property
     def tables(self) -> list[Any]:
-        """The columns of each group that the result, the filter and the joins need."""
+        """Return the columns of each group that the result, the filter and the joins need."""
         plan = self.plan
         needed = {(c.source, c.feature) for c in plan.columns}
         for node in plan.query.conditions():
@@ -222,7 +222,7 @@ class _Joined(_Run):
         return positions
 
     def _join(self, source: int, rows: Any) -> tuple[Any, Any]:
-        """Join what is there, whose left rows are `rows`, with one more source."""
+        """Join the left rows `rows` with one more source."""
         join = self.plan.query.joins[source - 1]
         if join.kind == "CROSS":
             return joins.cross_join(len(rows), len(self.tables[source]))
@@ -232,10 +232,10 @@ class _Joined(_Run):
             return joins.equi_join(left, right, join.kind)
         times = (self.plan.groups[i].doc["eventTime"] for i in (0, source))
         left_time, right_time = self._key(source, rows, *times)
-        found = joins.asof_join(left, left_time, right, right_time)
+        matches = joins.asof_join(left, left_time, right, right_time)
         if join.kind == "LEFT":
-            return pa.array(np.arange(len(rows))), found
-        return joins.kept(found), found.drop_null()
+            return pa.array(np.arange(len(rows))), matches
+        return joins.kept(matches), matches.drop_null()
 
     def _key(self, source: int, rows: Any, left: str, right: str) -> tuple[Any, Any]:
         """Return both sides of a key in one type."""

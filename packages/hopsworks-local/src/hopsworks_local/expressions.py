@@ -56,8 +56,8 @@ _EPOCH = datetime(1970, 1, 1)
 
 def arrow_type(kind: str) -> Any:
     """Return the Arrow type of a Hopsworks type that can be compared, or None."""
-    if found := _DECIMAL.fullmatch(kind):
-        precision, scale = int(found[1]), int(found[2])
+    if decimal := _DECIMAL.fullmatch(kind):
+        precision, scale = int(decimal[1]), int(decimal[2])
         return pa.decimal128(precision, scale) if 1 <= precision <= 38 else None
     return TYPES.get(kind)
 
@@ -129,9 +129,9 @@ def _bound(text: str, kind: str) -> _Bound:
         return _Bound(None if bound.value is None else int(bound.value), bound.exact)
     if kind in FLOATS:
         return _Bound(_float(text, kind))
-    if found := _DECIMAL.fullmatch(kind):
-        scale = int(found[2])
-        high = (Decimal(10) ** int(found[1]) - 1).scaleb(-scale, Context(prec=400))
+    if decimal := _DECIMAL.fullmatch(kind):
+        scale = int(decimal[2])
+        high = (Decimal(10) ** int(decimal[1]) - 1).scaleb(-scale, Context(prec=400))
         return _clamped(_number(text), scale, -high, high)
     if kind == "boolean" and text.lower() in ("true", "false"):
         return _Bound(text.lower() == "true")

@@ -31,12 +31,12 @@ QUIET_SECONDS = 10
 _TOP_LEVEL = re.compile(r"(?!.*__)(?!.*\.$)[-_a-zA-Z0-9.]{2,88}")
 _RESERVED = ("Projects", "download", "upload", "tags")
 _SERVER = uuid.uuid4().hex
-# Held by whoever changes what is staged of uploads; whoever needs a transaction, too, takes this first.
+# Guards the staged chunks. Take it before a transaction, never inside one.
 _chunks = threading.Lock()
 
 
 def resolve(app: App, path: str) -> Path:
-    """The place of a project path such as `Resources/a.csv` or `/Projects/local/Resources/a.csv`.
+    """Return the place of a project path such as `Resources/a.csv` or `/Projects/local/Resources/a.csv`.
 
     Nothing leaves the project: `..`, another project, a null byte and links are refused.
     """
@@ -58,7 +58,7 @@ def resolve(app: App, path: str) -> Path:
 
 
 def _dataset(app: App, place: Path) -> Path:
-    """The top-level dataset of a place, which must exist."""
+    """Return the top-level dataset of a place, which must exist."""
     if place == app.folder.files:
         return place
     top = app.folder.files / place.relative_to(app.folder.files).parts[0]
@@ -68,7 +68,7 @@ def _dataset(app: App, place: Path) -> Path:
 
 
 def existing(request: Request, path: str) -> Path:
-    """The place of a path that must exist: 110011 without its dataset, 110018 below one."""
+    """Return the place of a path that must exist: 110011 without its dataset, 110018 below one."""
     place = resolve(request.app, path)
     _dataset(request.app, place)
     if not place.exists():
@@ -87,20 +87,20 @@ def _refuse_taken(target: Path) -> None:
 
 
 def _name(app: App, source: Path, target: Path) -> None:
-    """Give what is complete its name, or refuse: by itself, a rename replaces what is there. Every
-    change of a name is in a transaction, which other servers on the folder heed, too."""
+    """Move a complete file to its name, or refuse when the name is taken: a bare rename would replace
+    that file. Every rename is in a transaction, which locks out other servers on the folder."""
     with app.folder.transaction():
         _refuse_taken(target)
         os.rename(source, target)
 
 
 def listing(folder: Path) -> list[tuple[Path, os.stat_result]]:
-    """What is in a folder, without links and what is removed while we look."""
-    found = []
+    """Return what is in a folder, without links and without what is removed meanwhile."""
+    places = []
     for place in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):
-            found.append((place, place.lstat()))
-    return [(place, stat) for place, stat in found if not S_ISLNK(stat.st_mode)]
+            places.append((place, place.lstat()))
+    return [(place, stat) for place, stat in places if not S_ISLNK(stat.st_mode)]
 
 
 def _inode(app: App, place: Path, stat: os.stat_result) -> dict[str, Any]:
@@ -192,10 +192,10 @@ def _read_chunk(request: Request) -> Chunk:
 
 @route("POST", "dataset/upload/{path:path}")
 def upload(request: Request, path: str) -> Any:
-    """One chunk of `upload`. Chunks come in any order, several at once.
+    """`upload`, one chunk. Chunks come in any order, several at once.
 
-    Each is staged; whoever brings the last one joins them and moves the whole into place, so a
-    file is there completely or not at all. Chunks are told apart by server, name and size: two
+    Each is staged; the request with the last one joins them and moves the file into place, so a
+    file is there completely or not at all. Server, name and size identify the chunks of a file: two
     programs that upload one name and size at the same moment through one server can mix.
     """
     app, chunk = request.app, _read_chunk(request)
@@ -217,7 +217,7 @@ def upload(request: Request, path: str) -> Any:
             return None
         staged = _staged(app, target) / f"{size}-{chunk.total}"
         with _chunks:
-            _refuse_taken(target)  # joined meanwhile from a chunk of this number that came before
+            _refuse_taken(target)  # an earlier chunk of this number may have completed it meanwhile
             staged.mkdir(parents=True, exist_ok=True)
             part = staged / f"{chunk.number}.part"
             if part.exists() and not filecmp.cmp(part, whole, shallow=False):
@@ -234,13 +234,13 @@ def upload(request: Request, path: str) -> Any:
 
 
 def _staged(app: App, target: Path) -> Path:
-    """By server, too: the lock on what is staged is this process's own, and a client has one server."""
+    """Return the folder of a file's chunks, one for each server: the lock on chunks is this process's."""
     return app.folder.staging / hashlib.sha256(os.fsencode(f"{_SERVER}{target}")).hexdigest()
 
 
 def _asked(app: App, target: Path) -> None:
-    """Forget the chunks of an interrupted upload. The client asks whether a file exists before it
-    uploads it; but another program may ask while chunks come in, so they must have been quiet."""
+    """Remove the chunks of an interrupted upload: the client asks whether a file exists before it
+    uploads it. Another program may ask during an upload, so recent chunks stay."""
     staged = _staged(app, target)
     if not staged.is_dir():
         return
@@ -253,8 +253,8 @@ def _asked(app: App, target: Path) -> None:
 
 
 def _forget_older(staged: Path) -> None:
-    """A chunk came again with other bytes: what came before the client last asked for the file is
-    of an earlier upload, interrupted a moment ago."""
+    """Remove the chunks that came before the client last asked for the file: when a chunk comes again
+    with other bytes, they are of an earlier upload that was interrupted."""
     with contextlib.suppress(FileNotFoundError):
         asked = (staged.parent / "asked").stat().st_mtime_ns
         for part in staged.glob("*.part"):
@@ -270,10 +270,13 @@ def _join(chunks: list[Path], whole: Path) -> None:
 
 
 def _publish(app: App, whole: Path, target: Path, size: int) -> None:
-    """Give an uploaded file its name, if it is complete."""
+    """Move an uploaded file to its name, if it is complete."""
     try:
         if whole.stat().st_size != size:
-            raise ApiError(110043, f"{target.name}: what arrived does not have its size.")
+            raise ApiError(
+                110043,
+                f"{target.name}: the received data does not have the size that was announced.",
+            )
         with whole.open("rb") as file:
             os.fsync(file.fileno())
         _name(app, whole, target)
@@ -293,14 +296,14 @@ def get(request: Request, path: str = "") -> Any:
         if (request.arg("action") or "stat").lower() != "listing":
             stat = place.stat()
             return _inode(request.app, place, stat) if place != request.app.folder.files else {}
-        found = listing(place)
+        places = listing(place)
     except NotADirectoryError:
         raise ApiError(110039, f"{path!r} is not a folder.") from None
     except FileNotFoundError:  # removed since it was found
         raise _missing(path) from None
     key, _, direction = (request.arg("sort_by") or "ID:asc").partition(":")
     by_name = key.upper() == "NAME"
-    found.sort(
+    places.sort(
         key=lambda f: (f[0].name.lower() if by_name else f[1].st_ctime_ns, f[0].name),
         reverse=direction.lower() == "desc",
     )
@@ -308,8 +311,8 @@ def get(request: Request, path: str = "") -> Any:
     limit = request.number("limit", MAX_LISTING) or MAX_LISTING
     if limit < 0:
         raise illegal("The limit must not be negative.")
-    page = found[offset : offset + min(limit, MAX_LISTING)]
-    return {"count": len(found), "items": [_inode(request.app, p, s) for p, s in page]}
+    page = places[offset : offset + min(limit, MAX_LISTING)]
+    return {"count": len(places), "items": [_inode(request.app, p, s) for p, s in page]}
 
 
 @route("POST", "dataset/{path:path}")
@@ -366,15 +369,17 @@ def _transfer(request: Request, path: str, action: str) -> Reply:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         if not source.exists():  # removed since it was found
             raise _missing(path) from None
-        raise http_error(409, f"{path!r} or where it goes was changed meanwhile.") from None
-    except shutil.SpecialFileError:  # a pipe, which only a hand can put there
-        raise ApiError(110038, f"{path!r} is, or has, what is no file.") from None
+        raise http_error(409, f"{path!r} or its destination was changed meanwhile.") from None
+    except shutil.SpecialFileError:  # a pipe, which somebody put into the data folder
+        raise ApiError(
+            110038, f"{path!r} is not a file or folder, or contains such a thing."
+        ) from None
     return Reply(204)
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A file, a link as a link, or a folder. shutil.copytree goes on when something vanishes, and
-    tells it in the end with the server's own paths."""
+    """Copy a file, a link as a link, or a folder. shutil.copytree would continue when something
+    vanishes, and report it at the end with the server's own paths."""
     if source.is_dir() and not source.is_symlink():
         target.mkdir()
         for place in source.iterdir():

@@ -40,7 +40,7 @@ _IGNORED_FIELDS = (
 
 
 def check_name(name: str, code: int = 270091, what: str = "name") -> str:
-    """Hopsworks' rule for feature groups, views, features, splits and prefixes."""
+    """Check a name by Hopsworks' rule for feature groups, views, features, splits and prefixes."""
     if not _NAME.fullmatch(name):
         raise ApiError(
             code,
@@ -51,7 +51,7 @@ def check_name(name: str, code: int = 270091, what: str = "name") -> str:
 
 
 def check_description(text: str, code: int = 270092) -> str:
-    """Descriptions of groups, views and features hold at most 256 characters."""
+    """Check that the description of a group, view or feature has at most 256 characters."""
     if len(text) > MAX_DESCRIPTION:
         raise ApiError(
             code, f"The description has {len(text)} characters; {MAX_DESCRIPTION} are allowed."
@@ -60,27 +60,27 @@ def check_description(text: str, code: int = 270092) -> str:
 
 
 def check_version(version: int | None, code: int) -> int | None:
-    """Versions count from 1."""
+    """Check that a version is at least 1."""
     if version is not None and version < 1:
         raise ApiError(code, f"Illegal version {version}: it must be a positive integer.")
     return version
 
 
 def group_by_id(request: Request, id: int) -> Entity:
-    """The feature group of that id, or 404."""
-    found = request.app.folder.by_id("featuregroup", id)
-    if not found:
+    """Return the feature group of that id, or raise 404."""
+    group = request.app.folder.by_id("featuregroup", id)
+    if not group:
         raise ApiError(270009, f"There is no feature group with id {id}.")
-    return found
+    return group
 
 
 def iso(created: int) -> str:
-    """Milliseconds since 1970 as the backend writes a date."""
+    """Return milliseconds since 1970 as the backend writes a date."""
     return datetime.fromtimestamp(created / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def short(app: App, group: Entity) -> dict[str, Any]:
-    """The form in which a feature group appears inside features and serving keys."""
+    """Return a feature group as it appears inside features and serving keys."""
     return {
         "type": "featuregroupDTO",
         "id": group.id,
@@ -96,7 +96,7 @@ def short(app: App, group: Entity) -> dict[str, Any]:
 
 
 def full(app: App, group: Entity) -> dict[str, Any]:
-    """The whole feature group, as a GET answers it.
+    """Return the whole feature group, as a GET answers it.
 
     `location` is a local path and the storage connector claims S3 without credentials: that is
     what makes the unmodified client write its Delta table straight to that path.
@@ -140,7 +140,7 @@ def read_features(doc: dict[str, Any]) -> list[dict[str, Any]]:
         if not (_PRIMITIVE.fullmatch(kind) or _NESTED.fullmatch(kind)):
             raise ApiError(270212, f"The feature {name!r} has no valid type: {kind!r}.")
         if name in seen:
-            raise ApiError(270224, f"The feature {name!r} is there twice.")
+            raise ApiError(270224, f"The feature {name!r} is given twice.")
         seen.add(name)
         features.append(
             {
@@ -233,7 +233,7 @@ def read_functions(doc: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _say_what_differs(app: App, group: Entity, doc: dict[str, Any], plain: bool) -> None:
-    """Say once what a group will not have, or not do."""
+    """Warn about what a group will not have, or not do."""
     label = f"Feature group {group.name} version {group.version}"
     if not plain:
         app.warn(f"{label}: stream/HUDI is not supported locally; it is a plain Delta group.")
@@ -291,7 +291,7 @@ def list_groups(request: Request) -> Any:
 
 @route("GET", "featuregroups/{id:int}")
 def get_by_id(request: Request, id: int) -> Any:
-    """`FeatureStore.get_feature_group` by id, used when a query names a group."""
+    """`FeatureStore.get_feature_group` by id, for a query that names a group."""
     return full(request.app, group_by_id(request, id))
 
 
@@ -299,12 +299,12 @@ def get_by_id(request: Request, id: int) -> Any:
 def get_by_name(request: Request, name: str) -> Any:
     """`get_feature_group(name, version)` and `get_feature_groups(name)`: always a list."""
     version = request.number("version")
-    found = request.app.folder.versions("featuregroup", name)
+    groups = request.app.folder.versions("featuregroup", name)
     if version is not None:
-        found = [g for g in found if g.version == version]
-    if not found:
+        groups = [g for g in groups if g.version == version]
+    if not groups:
         raise ApiError(270009, f"There is no feature group {name!r} version {version}.")
-    return [full(request.app, g) for g in found]
+    return [full(request.app, g) for g in groups]
 
 
 @route("PUT", "featuregroups/{id:int}")
@@ -332,7 +332,7 @@ def update(request: Request, id: int) -> Any:
 
 
 def _appended(group: Entity, sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The new list of features: the old ones unchanged but for descriptions, then new ones."""
+    """Return the old features, in which only descriptions may change, and then the new ones."""
     given = {f["name"]: f for f in sent}
     features = []
     for old in group.doc["features"]:
@@ -354,7 +354,7 @@ def _appended(group: Entity, sent: list[dict[str, Any]]) -> list[dict[str, Any]]
 
 
 def views_of(app: App, id: int) -> list[Entity]:
-    """The feature views whose query reads a group."""
+    """Return the feature views whose query reads a group."""
     return [
         v
         for v in app.folder.all("featureview")
@@ -387,7 +387,7 @@ def delete(request: Request, id: int) -> Any:
 
 @route("POST", "featuregroups/{id:int}/clear")
 def clear(request: Request, id: int) -> Any:
-    """What `insert(overwrite=True)` calls first: the rows and the commits go."""
+    """`insert(overwrite=True)`, first call: remove rows and commits."""
     group = group_by_id(request, id)
     drop_table(request.app, group)
     return full(request.app, group)
@@ -395,12 +395,12 @@ def clear(request: Request, id: int) -> Any:
 
 @route("POST", "featuregroups/{id:int}/updatetableschema")
 def update_table(request: Request, id: int) -> Any:
-    """The second half of `append_features`, which `update` has done already."""
+    """`append_features`, second call: `update` has done it already."""
     return finished_job(request, group_by_id(request, id))
 
 
 def finished_job(request: Request, group: Entity) -> dict[str, Any]:
-    """What a cluster would give to a job is done by the time we answer; see jobs.py."""
+    """Return a job that has ended: what a cluster gives to a job is done before the answer. See jobs.py."""
     name = f"{group.name}_{group.version}"
     href = f"{request.app.url}/hopsworks-api/api/project/{request.app.project_id}/jobs/{name}"
     job = {"id": group.id, "name": name, "creationTime": iso(group.created), "config": {}}
@@ -409,7 +409,7 @@ def finished_job(request: Request, group: Entity) -> dict[str, Any]:
 
 @route("POST", "featuregroups/{id:int}/commits")
 def commit(request: Request, id: int) -> Any:
-    """The client reports what it has just written."""
+    """Every insert, last call: the client reports its commit."""
     group_by_id(request, id)
     doc = request.json()
     committed = take(doc, "commitTime", int, None)
@@ -421,13 +421,13 @@ def commits(request: Request, id: int) -> Any:
     """`FeatureGroup.commit_details(wallclock_time, limit)`."""
     group = group_by_id(request, id)
     try:
-        found = history(request.app, group)
+        entries = history(request.app, group)
     except NoTable:
-        found = []
+        entries = []
     bound = re.fullmatch(r"commited_on_ltoeq:(\d{1,18})", request.arg("filter_by") or "")
     if bound:
-        found = [c for c in found if c["commitTime"] <= int(bound[1])]
+        entries = [c for c in entries if c["commitTime"] <= int(bound[1])]
     offset, limit = request.number("offset", 0) or 0, request.number("limit", 20) or 20
     if offset < 0 or limit < 0:
         raise illegal("offset and limit must not be negative.")
-    return {"count": len(found), "items": found[offset : offset + limit]}
+    return {"count": len(entries), "items": entries[offset : offset + limit]}

@@ -1,4 +1,4 @@
-"""Jobs: what a cluster gives to a job is done by the time it is asked for, so all have succeeded.
+"""Jobs: what a cluster gives to a job is done without one, so every job has succeeded.
 
 Each feature group has the materialisation job that programs run and wait for. No code is run.
 """
@@ -34,13 +34,13 @@ def _job(app: App, group: Entity, name: str) -> dict[str, Any]:
 
 
 def group_of(app: App, name: str) -> Entity:
-    """The feature group of a job `{name}_{version}_offline_fg_materialization`, or of one that the
-    client was answered, such as of its statistics, `{name}_{version}`."""
+    """Return the feature group of a job: `{name}_{version}_offline_fg_materialization`, or
+    `{name}_{version}`, which the answer to `compute_statistics()` names."""
     group, _, version = name.removesuffix(SUFFIX).rpartition("_")
     if version.isascii() and version.isdecimal() and len(version) < 10:
-        found = app.folder.get("featuregroup", group, int(version))
-        if found:
-            return found
+        entity = app.folder.get("featuregroup", group, int(version))
+        if entity:
+            return entity
     raise ApiError(130009, f"There is no job {name!r}.")
 
 
@@ -97,7 +97,7 @@ def run(request: Request, name: str) -> Reply:
 
 @route("GET", "jobs/{name}/executions/{id:int}")
 def execution(request: Request, name: str, id: int) -> Any:
-    """What `Job.run()` waits for."""
+    """`Job.run()`, while it waits."""
     return _execution(request.app, group_of(request.app, name), id)
 
 

@@ -40,8 +40,8 @@ def cross_join(left_rows: int, right_rows: int) -> tuple[Positions, Positions]:
 
 
 def asof_join(left: Keys, left_time: Any, right: Keys, right_time: Any) -> Positions:
-    """Return for each left row the one right row with the same keys that is the latest of those
-    not later; of several at the same time the last. This is DuckDB's ASOF JOIN."""
+    """Return for each left row the latest right row with the same keys that is not later; of several
+    at the same time the last. This is DuckDB's ASOF JOIN."""
     rows = len(left_time)
     codes = _codes(left, right)
     times = pa.chunked_array([*left_time.chunks, *right_time.chunks], left_time.type)
@@ -57,13 +57,13 @@ def asof_join(left: Keys, left_time: Any, right: Keys, right_time: Any) -> Posit
     latest = np.maximum.accumulate(np.where(is_left[order], -1, places))
     row = order[np.maximum(latest, 0)]
     matched = is_left[order] & (latest >= 0) & (codes[row] == codes[order])
-    found = np.full(rows, -1, dtype=np.int64)
-    found[order[matched]] = row[matched] - rows
-    return pa.array(found, mask=found < 0)
+    matches = np.full(rows, -1, dtype=np.int64)
+    matches[order[matched]] = row[matched] - rows
+    return pa.array(matches, mask=matches < 0)
 
 
 def _codes(left: Keys, right: Keys) -> Any:
-    """Number the distinct keys of both sides together, left rows first; -1 where one is null."""
+    """Return a number for each distinct key of both sides, left rows first; -1 where one is null."""
     codes: Any = 0
     unknown: Any = False
     for a, b in zip(left, right, strict=True):

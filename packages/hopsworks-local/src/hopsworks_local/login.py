@@ -14,13 +14,13 @@ CREATED = "2024-01-01T00:00:00.000Z"
 
 @route("GET", "variables/versions")
 def versions(request: Request) -> Any:
-    """The first call of a login; it needs no key."""
+    """`login`, first call, without a key."""
     return [{"software": "hopsworks", "version": BACKEND_VERSION}]
 
 
 @route("GET", "variables/{name}")
 def variable(request: Request, name: str) -> Any:
-    """The few settings of a cluster that the client asks for."""
+    """Settings of a cluster that the client asks for."""
     known = {
         "service_discovery_domain": DOMAIN,
         "enable_flyingduck": "true",
@@ -39,7 +39,7 @@ def variable(request: Request, name: str) -> Any:
 
 @route("GET", "project/getProjectInfo/{name}")
 def project_info(request: Request, name: str) -> Any:
-    """The second call of a login."""
+    """`login`, second call."""
     app = request.app
     app.enter(name)
     return {
@@ -55,7 +55,7 @@ def project_info(request: Request, name: str) -> Any:
 
 @route("GET", "project")
 def projects(request: Request) -> Any:
-    """The memberships of the caller."""
+    """`login`: the projects of the user."""
     app = request.app
     project = {"id": app.project_id, "name": app.project, "owner": app.user}
     return [{"project": project, "user": app.user, "teamRole": "Data owner"}]
@@ -63,7 +63,7 @@ def projects(request: Request) -> Any:
 
 @route("GET", "credentials")
 def credentials(request: Request) -> Any:
-    """The certificates that the client keeps; only the PEM ones are ever read, for Flight."""
+    """`login`: the certificates. The client reads the PEM ones only, for Flight."""
     return {**request.app.pem, "kStore": "bm9uZQ==", "tStore": "bm9uZQ==", "password": "none"}
 
 

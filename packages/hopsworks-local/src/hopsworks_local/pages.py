@@ -55,12 +55,12 @@ class Link(NamedTuple):
 
 
 def time_of(milliseconds: int) -> datetime:
-    """A moment that is kept as milliseconds since 1970."""
+    """Return the time of milliseconds since 1970."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def shown(value: Any) -> str:
-    """A value as a person reads it: rounded, without microseconds, nothing for null."""
+    """Return a value as text for people: rounded, without microseconds, empty for null."""
     if value is None:
         return ""
     if isinstance(value, float):
@@ -90,15 +90,15 @@ def _page(template: str, status: int = 200, **values: Any) -> Response:
 
 
 def error_page(e: ApiError) -> Response:
-    """A refusal as a page; without a key it is the form that asks for it."""
+    """Return an error as a page; without a key, the form that asks for it."""
     return _page("login.html" if e.status == 401 else "error.html", e.status, error=e)
 
 
-# -- getting in ------------------------------------------------------------------------------------
+# -- logging in ------------------------------------------------------------------------------------
 
 
 def _cookie(http: HttpRequest) -> str:
-    """The name of the cookie: browsers share cookies between the ports of a machine."""
+    """Return the name of the cookie, one for each port: browsers share cookies between ports."""
     return f"session-{http.url.port}"
 
 
@@ -111,7 +111,7 @@ def _welcome(http: HttpRequest, session: str) -> Response:
 
 
 def _keyed(app: App, view: Callable[..., Response]) -> Callable[[HttpRequest], Awaitable[Response]]:
-    """A page for those who have the cookie."""
+    """Return an endpoint that shows a page to a browser with the cookie."""
 
     async def endpoint(http: HttpRequest) -> Response:
         if http.cookies.get(_cookie(http)) not in app.sessions:
@@ -128,7 +128,7 @@ def _keyed(app: App, view: Callable[..., Response]) -> Callable[[HttpRequest], A
 
 
 def routes(app: App) -> list[BaseRoute]:
-    """Every address outside of the API."""
+    """Return the routes outside of the API."""
 
     async def post_key(http: HttpRequest) -> Response:
         key = (await http.form(max_fields=5)).get("key", "")
@@ -243,23 +243,23 @@ def _model(request: Request, name: str, version: int) -> Response:
     if not model:
         raise ApiError(360000, f"There is no model {name!r} version {version}.")
     place = app.folder.files / "Models" / name / str(version)
-    found = sorted(p for p in place.rglob("*") if p.is_file() and not p.is_symlink())
+    places = sorted(p for p in place.rglob("*") if p.is_file() and not p.is_symlink())
     return _page(
         "model.html",
         model=model,
-        files=[(_file_link(app, p, place), p.stat().st_size) for p in found],
-        pictures=[_file_link(app, p, place) for p in found if p.suffix.lower() in PICTURES],
+        files=[(_file_link(app, p, place), p.stat().st_size) for p in places],
+        pictures=[_file_link(app, p, place) for p in places if p.suffix.lower() in PICTURES],
         versions=[[_link(app, m)] for m in app.folder.versions("model", name)],
     )
 
 
 def _job(request: Request, name: str) -> Response:
-    """A job has nothing to show but its group."""
+    """Redirect to the group of a job."""
     return RedirectResponse(_link(request.app, jobs.group_of(request.app, name)).address)
 
 
 def _secrets(request: Request) -> Response:
-    """The names; a value is on no page."""
+    """List the names; no page has a value."""
     secrets = [(s.name, time_of(s.created)) for s in request.app.folder.all(user_secrets.KIND)]
     return _page("list.html", title="Secrets", head=["name", "created (UTC)"], rows=secrets)
 
@@ -270,7 +270,7 @@ def _file_link(app: App, place: Path, base: Path) -> Link:
 
 
 def _files(request: Request, path: str = "") -> Response:
-    """A folder as a list; a picture as itself; any other file as a download."""
+    """Return a folder as a list, a picture as itself, any other file as a download."""
     place = files.existing(request, path)
     if place.is_dir():
         rows: Iterable[Any] = [

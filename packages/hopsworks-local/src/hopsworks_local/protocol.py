@@ -42,17 +42,17 @@ class ApiError(Exception):
 
 
 def http_error(status: int, message: str) -> ApiError:
-    """What the web framework of the backend refuses by itself, before any of its rules."""
+    """Return an error of the backend's web framework, which comes before the backend's own rules."""
     return ApiError(120004, message, status)
 
 
 def unsupported(call: str) -> ApiError:
-    """The one honest answer to a call that is not really supported."""
+    """Return the answer to a call that is not supported: a 501 that names it."""
     return http_error(501, f"Not supported by hopsworks_local: {call}.")
 
 
 def illegal(message: str) -> ApiError:
-    """What the Java backend makes of an IllegalArgumentException."""
+    """Return what the Java backend answers to an IllegalArgumentException."""
     return ApiError(120001, message)
 
 
@@ -67,7 +67,7 @@ _JSON_NAMES = {
 
 
 def take(doc: Any, key: str, kind: type | tuple[type, ...], default: Any = _REQUIRED) -> Any:
-    """`doc[key]` checked to be of `kind`; absent or null gives `default`, or a 422 without one."""
+    """Return `doc[key]`, checked to be of `kind`; `default` when it is absent or null, else a 422."""
     if not isinstance(doc, dict):
         raise illegal("A JSON object was expected in the request body.")
     value = doc.get(key)
@@ -85,7 +85,7 @@ def take(doc: Any, key: str, kind: type | tuple[type, ...], default: Any = _REQU
 
 
 def without_nulls(value: Any) -> Any:
-    """The backend leaves null fields out of every answer, at every depth."""
+    """Return a document without its null fields, at every depth, as the backend answers."""
     if isinstance(value, dict):
         return {k: without_nulls(v) for k, v in value.items() if v is not None}
     return [without_nulls(v) for v in value] if isinstance(value, list) else value
@@ -103,19 +103,19 @@ def _finite(text: str) -> float:
 
 
 def parse_json(text: bytes | str) -> Any:
-    """JSON that can be answered again: NaN, Infinity and numbers too large for a float are refused,
-    as the Java backend refuses them, and so are half a character and what is nested too deeply."""
+    """Read JSON that can also be written: refuse NaN, Infinity, numbers too large for a float (as the
+    Java backend does), lone surrogates and what is nested too deeply."""
     try:
-        found = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-        json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate is no text
+        doc = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        json.dumps(doc, ensure_ascii=False).encode()  # a lone surrogate is no text
     except (ValueError, RecursionError) as e:
         raise http_error(400, f"The request body is not valid JSON: {e}") from None
-    level = [found]
+    level = [doc]
     for _ in range(MAX_JSON_DEPTH):
         dicts = [v.values() for v in level if isinstance(v, dict)]
         level = list(chain(*dicts, *(v for v in level if isinstance(v, list))))
         if not level:
-            return found
+            return doc
     raise http_error(400, f"The JSON is nested more than {MAX_JSON_DEPTH} deep.")
 
 

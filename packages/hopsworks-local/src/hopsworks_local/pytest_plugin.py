@@ -16,15 +16,15 @@ from . import Server, start
 
 @pytest.fixture(scope="session")
 def hopsworks_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A local Hopsworks with an empty temporary data folder, which ends with the tests."""
+    """Start a local Hopsworks with an empty temporary data folder; it ends with the tests."""
     with start(tmp_path_factory.mktemp("hopsworks"), "local") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def hopsworks_project(hopsworks_server: Server) -> Iterator[Any]:
-    """A project of the local Hopsworks, logged in; its variables are set, so that the tested program
-    may call `hopsworks.login()` itself."""
+    """Log in to the local Hopsworks; return its project. The variables are set, so that the tested
+    program may call `hopsworks.login()` itself."""
     import hopsworks
 
     with pytest.MonkeyPatch.context() as patch:

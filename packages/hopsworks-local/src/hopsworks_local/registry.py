@@ -31,7 +31,7 @@ _FRAMEWORKS = ("PYTHON", "SKLEARN", "TENSORFLOW", "TORCH", "LLM")
 
 
 def check_registry(request: Request, registry: int) -> None:
-    """Refuse another registry than the project's, or one without its folder."""
+    """Raise 404 for another registry than the project's, or without the folder Models."""
     if registry != request.app.project_id:
         raise ApiError(360006, f"There is no model registry {registry}.")
     if not (request.app.folder.files / "Models").is_dir():
@@ -39,17 +39,17 @@ def check_registry(request: Request, registry: int) -> None:
 
 
 def model_by_id(request: Request, id: str) -> Entity:
-    """The model version of that id, or 404."""
-    found = None
+    """Return the model version of that id, or raise 404."""
+    model = None
     if re.fullmatch(r"[0-9]{1,18}", id):
-        found = request.app.folder.by_id("model", int(id))
-    if not found:
+        model = request.app.folder.by_id("model", int(id))
+    if not model:
         raise ApiError(360000, f"There is no model with id {id!r}.")
-    return found
+    return model
 
 
 def model_dto(app: App, model: Entity) -> dict[str, Any]:
-    """A model version as a GET answers it."""
+    """Return a model version as a GET answers it."""
     doc = model.doc
     return {
         "type": "modelDTO",
@@ -68,26 +68,26 @@ def model_dto(app: App, model: Entity) -> dict[str, Any]:
 
 
 def _resources(app: App, model: Entity) -> dict[str, str]:
-    """The paths of schema and input example, which the client uploads beside the model's files."""
+    """Return the paths of schema and input example, which the client uploads with the model's files."""
     folder = f"Models/{model.name}/{model.version}"
-    found = {"modelSchema": "model_schema.json", "inputExample": "input_example.json"}
+    names = {"modelSchema": "model_schema.json", "inputExample": "input_example.json"}
     return {
         key: f"/Projects/{app.project}/{folder}/{file}"
-        for key, file in found.items()
+        for key, file in names.items()
         if (app.folder.files / folder / file).is_file()
     }
 
 
 @route("GET", "modelregistries")
 def registries(request: Request) -> Any:
-    """Asked for a shared registry; there is only the project's own."""
+    """`get_model_registry(project)`: there is only the project's own."""
     app = request.app
     return {"count": 1, "items": [{"id": app.project_id, "name": app.project}]}
 
 
 @route("PUT", MODELS + "/{key}")
 def put(request: Request, registry: int, key: str) -> Reply:
-    """The last step of `Model.save`: the files are already uploaded."""
+    """`Model.save`, last call: the files are there already."""
     check_registry(request, registry)
     app, doc = request.app, request.json()
     name, version = take(doc, "name", str), take(doc, "version", int)
@@ -120,7 +120,7 @@ def put(request: Request, registry: int, key: str) -> Reply:
 
 
 def _number(metric: str, value: Any) -> float:
-    """A metric as the double that the backend keeps; a number may come as text."""
+    """Return a metric as the double that the backend keeps; a number may come as text."""
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -131,8 +131,8 @@ def _number(metric: str, value: Any) -> float:
 
 
 def _read_dataset(app: App, doc: dict[str, Any]) -> int | None:
-    """The id of the training dataset of a model, if view and number are given and exist now: a view
-    that is deleted and made again has the old names, but the model is not trained from it."""
+    """Return the id of a model's training dataset, if it is named and exists. An id, not a name: a view
+    that is deleted and made again has the old name, but the model was not trained from it."""
     sent = doc.get("featureView")
     if isinstance(sent, str):
         sent = parse_json(sent)
@@ -149,10 +149,10 @@ def get(request: Request, registry: int, key: str) -> Any:
     """`ModelRegistry.get_model(name, version)`; the key is `{name}_{version}`."""
     check_registry(request, registry)
     parts = re.fullmatch(r"(.+)_([0-9]{1,9})", key)
-    found = parts and request.app.folder.get("model", parts[1], int(parts[2]))
-    if not found:
+    model = parts and request.app.folder.get("model", parts[1], int(parts[2]))
+    if not model:
         raise ApiError(360000, f"There is no model {key!r}.")
-    return model_dto(request.app, found)
+    return model_dto(request.app, model)
 
 
 @route("GET", MODELS)
@@ -163,21 +163,21 @@ def list_models(request: Request, registry: int) -> Any:
     """
     check_registry(request, registry)
     folder = request.app.folder
-    found = folder.all("model")
+    models = folder.all("model")
     for text in request.query.get("filter_by", []):
         kind, _, value = text.partition(":")
         if kind.lower() != "name_eq":
             raise unsupported(f"Listing models with the filter {kind!r}")
-        found = [m for m in found if m.name == value]
+        models = [m for m in models if m.name == value]
     if (sort := request.arg("sort_by")) is not None:
         metric, _, direction = sort.rpartition(":")
         if direction.lower() not in ("asc", "desc"):
             raise http_error(404, f"Unknown sort order {direction!r}.")
-        found = _sorted(found, metric, direction.lower() == "desc")
+        models = _sorted(models, metric, direction.lower() == "desc")
     offset, limit = request.number("offset", 0) or 0, request.number("limit", 0) or 0
-    page = found[max(offset, 0) :][: limit if limit > 0 else None]
+    page = models[max(offset, 0) :][: limit if limit > 0 else None]
     items = [model_dto(request.app, m) for m in page]
-    return {"count": len(found), "items": items or None}
+    return {"count": len(models), "items": items or None}
 
 
 def _sorted(models: list[Entity], metric: str, descending: bool) -> list[Entity]:

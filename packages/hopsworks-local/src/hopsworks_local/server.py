@@ -60,7 +60,7 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 def _tls_context(cert: bytes, key: bytes) -> ssl.SSLContext:
-    """The server's side of TLS."""
+    """Return the server's side of TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:  # the ssl module reads certificates from files
         pem = Path(folder) / "server.pem"

@@ -1,4 +1,4 @@
-"""Deployments: there are none here, which is said; making one is refused, and nothing else is."""
+"""Deployments: asking for them answers that there are none; making one is refused."""
 
 from __future__ import annotations
 

@@ -118,8 +118,8 @@ class Folder:
         execute("PRAGMA synchronous = FULL")
         execute("PRAGMA foreign_keys = ON")
         with self.transaction():
-            found = execute("PRAGMA user_version").fetchone()[0]
-            if found == 0 and not execute("SELECT 1 FROM sqlite_master").fetchone():
+            version = execute("PRAGMA user_version").fetchone()[0]
+            if version == 0 and not execute("SELECT 1 FROM sqlite_master").fetchone():
                 if self.tables.is_dir() and any(self.tables.iterdir()):
                     # Taken for a new folder, it would lose every table to the sweep.
                     raise FolderError(
@@ -133,9 +133,9 @@ class Folder:
                 first = secrets.randbelow(2**31)
                 execute("INSERT INTO sqlite_sequence VALUES ('entity', ?)", (first,))
                 execute(f"PRAGMA user_version = {FORMAT}")
-            elif found != FORMAT:
+            elif version != FORMAT:
                 raise FolderError(
-                    f"The data folder {self.path} has format {found}; this version of "
+                    f"The data folder {self.path} has format {version}; this version of "
                     f"hopsworks_local reads format {FORMAT} only."
                 )
         problem = execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -143,10 +143,10 @@ class Folder:
             raise FolderError(f"The metadata file {self.database} is damaged: {problem}")
 
     def _sweep(self) -> None:
-        """Remove tables that no feature group owns: what a kill during a deletion leaves.
+        """Remove tables that no feature group owns, which a kill during a deletion leaves.
 
         The row is written before the client can make its folder and removed before the folder is,
-        so a folder without a row is always rubbish. Staged chunks are rubbish after a day.
+        so no group needs a folder without a row. Staged files are removed after a day.
         """
         with self.transaction():
             owned = {e.doc["table"] for e in self.all("featuregroup")}
@@ -160,9 +160,9 @@ class Folder:
             discard(path)
 
     def close(self) -> None:
-        """The last act of a process: all metadata goes into the one main file.
+        """Move all metadata into the one main file, and close it, before the process ends.
 
-        The lock is kept, so that no request that is still under way meets a closed file.
+        The lock is kept, so that a request that still runs does not find the file closed.
         """
         if self._lock.acquire(timeout=5):
             with contextlib.suppress(sqlite3.Error):  # what is committed stays in the -wal
@@ -172,8 +172,8 @@ class Folder:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[Path]:
-        """A new name in staging/, under which nothing is left in the end, not even of a failure."""
-        self.staging.mkdir(exist_ok=True)  # so that what is not found is never this folder
+        """Yield a new path in staging/; whatever is there is removed at the end, also after a failure."""
+        self.staging.mkdir(exist_ok=True)  # a FileNotFoundError is then about the block's own files
         place = self.staging / uuid.uuid4().hex
         try:
             yield place
@@ -182,7 +182,7 @@ class Folder:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of the block or none of it; nests."""
+        """Do all of the block or none of it; nests."""
         with self._lock:
             if self._db.in_transaction:
                 yield
@@ -214,27 +214,27 @@ class Folder:
             raise sqlite3.DatabaseError(f"an entry is not JSON ({e})") from e
 
     def all(self, kind: str, owner: int = 0) -> list[Entity]:
-        """Every entity of a kind, oldest first."""
+        """Return every entity of a kind, oldest first."""
         return self._entities("kind = ? AND owner = ?", kind, owner)
 
     def versions(self, kind: str, name: str, owner: int = 0) -> list[Entity]:
-        """Every version of a name."""
+        """Return every version of a name."""
         return self._entities("kind = ? AND owner = ? AND name = ?", kind, owner, name)
 
     def get(self, kind: str, name: str, version: int, owner: int = 0) -> Entity | None:
-        """The entity of that name and version, or None."""
-        found = self._entities(
+        """Return the entity of that name and version, or None."""
+        entities = self._entities(
             "kind = ? AND owner = ? AND name = ? AND version = ?", kind, owner, name, version
         )
-        return found[0] if found else None
+        return entities[0] if entities else None
 
     def by_id(self, kind: str, id: int) -> Entity | None:
-        """The entity of that id, or None."""
-        found = self._entities("kind = ? AND id = ?", kind, id)
-        return found[0] if found else None
+        """Return the entity of that id, or None."""
+        entities = self._entities("kind = ? AND id = ?", kind, id)
+        return entities[0] if entities else None
 
     def count(self, kind: str) -> int:
-        """How many entities of a kind there are, whoever owns them."""
+        """Return how many entities of a kind there are, of all owners."""
         return int(self._rows("SELECT count(*) FROM entity WHERE kind = ?", kind)[0][0])
 
     def add(
@@ -272,7 +272,7 @@ class Folder:
     # -- tags and statistics ---------------------------------------------------------------------
 
     def items(self, entity: int, kind: str) -> dict[str, Any]:
-        """The tags (or statistics) of an entity, by name."""
+        """Return the tags (or statistics) of an entity, by name."""
         rows = self._rows(
             "SELECT name, value FROM item WHERE entity = ? AND kind = ? ORDER BY name", entity, kind
         )

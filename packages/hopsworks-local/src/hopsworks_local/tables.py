@@ -195,7 +195,7 @@ def _delta_type(kind: str) -> Any:
     if kind.startswith("decimal"):
         return PrimitiveType(kind.replace(" ", ""))
     if kind.startswith("array<"):
-        return ArrayType(_delta_type(kind[len("array<") : -1].strip()), True)
+        return ArrayType(_delta_type(kind[len("array<") : -1].strip()), contains_null=True)
     raise unsupported(f"a new column of type {kind!r}")
 
 

@@ -10,9 +10,9 @@ from .attachments import PLACES, entity_of
 from .protocol import ApiError, Reply, Request, route
 
 
-def _list_tags(request: Request, **found: Any) -> Any:
+def _list_tags(request: Request, **path: Any) -> Any:
     """`get_tags()` and `get_tag(name)`."""
-    entity, name = entity_of(request, found), found.get("tag")
+    entity, name = entity_of(request, path), path.get("tag")
     tags = request.app.folder.items(entity.id, "tag")
     if name is not None:
         if name not in tags:
@@ -22,17 +22,17 @@ def _list_tags(request: Request, **found: Any) -> Any:
     return {"count": len(items), "items": items}
 
 
-def _set_tag(request: Request, tag: str, **found: Any) -> Reply:
+def _set_tag(request: Request, tag: str, **path: Any) -> Reply:
     """`add_tag` and `Model.set_tag`."""
-    entity, value = entity_of(request, found), request.json()
+    entity, value = entity_of(request, path), request.json()
     tag_schemas.check(request.app.folder, tag, value)
     request.app.folder.set_item(entity.id, "tag", tag, value)
     return Reply(201, {"count": 1, "items": [{"name": tag, "value": json.dumps(value)}]})
 
 
-def _delete_tag(request: Request, tag: str, **found: Any) -> Reply:
+def _delete_tag(request: Request, tag: str, **path: Any) -> Reply:
     """`delete_tag`."""
-    entity = entity_of(request, found)
+    entity = entity_of(request, path)
     if tag not in request.app.folder.items(entity.id, "tag"):
         raise ApiError(370002, f"There is no tag {tag!r}.")
     request.app.folder.drop_item(entity.id, "tag", tag)

@@ -20,7 +20,7 @@ FORMATS = (
 
 
 def dataset_dto(request: Request, view: Entity, dataset: Entity) -> dict[str, Any]:
-    """A training dataset as a GET answers it."""
+    """Return a training dataset as a GET answers it."""
     query = from_doc(view.doc["query"])
     groups = wire.sources(request, query)
     return {
@@ -40,7 +40,7 @@ def dataset_dto(request: Request, view: Entity, dataset: Entity) -> dict[str, An
 
 @route("POST", DATASETS)
 def create_dataset(request: Request, name: str, version: int) -> Reply:
-    """Every `training_data`, `create_training_data`, `train_test_split` and the like."""
+    """`training_data`, `create_training_data`, `train_test_split` and the like."""
     app, doc = request.app, request.json()
     wanted = check_version(take(doc, "version", int, None), 270058)
     with app.folder.transaction():
@@ -98,16 +98,16 @@ def _read_dataset(request: Request, view: Entity, doc: dict[str, Any]) -> dict[s
 
 def _read_split(split: Any) -> dict[str, Any]:
     kind = take(split, "splitType", str, "RANDOM_SPLIT")
-    found = {
+    checked = {
         "name": check_name(take(split, "name", str, ""), 270098, "split name"),
         "splitType": kind,
         "percentage": take(split, "percentage", (int, float), None),
         "startTime": take(split, "startTime", int, None),
         "endTime": take(split, "endTime", int, None),
     }
-    if kind == "RANDOM_SPLIT" and not (found["percentage"] or 0) > 0:
-        raise ApiError(270099, f"The split {found['name']!r} needs a percentage above 0.")
-    return found
+    if kind == "RANDOM_SPLIT" and not (checked["percentage"] or 0) > 0:
+        raise ApiError(270099, f"The split {checked['name']!r} needs a percentage above 0.")
+    return checked
 
 
 def _check_splits(splits: list[dict[str, Any]], left: Entity) -> None:
@@ -135,8 +135,8 @@ def _check_splits(splits: list[dict[str, Any]], left: Entity) -> None:
 def list_datasets(request: Request, name: str, version: int) -> Any:
     """`FeatureView.get_training_datasets()`."""
     view = view_of(request, name, version)
-    found = request.app.folder.all("trainingdataset", owner=view.id)
-    return {"count": len(found), "items": [dataset_dto(request, view, d) for d in found]}
+    datasets = request.app.folder.all("trainingdataset", owner=view.id)
+    return {"count": len(datasets), "items": [dataset_dto(request, view, d) for d in datasets]}
 
 
 @route("DELETE", DATASETS)

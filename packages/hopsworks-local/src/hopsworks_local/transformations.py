@@ -64,21 +64,21 @@ def find(request: Request) -> Any:
     if name is None or not app.folder.versions("transformation", name):
         with app.folder.transaction():
             _add_built_in(app, name)
-    found = (
+    functions = (
         app.folder.versions("transformation", name) if name else app.folder.all("transformation")
     )
     if name:  # the client asks for version 1 by default, a cluster answers the newest without one
-        found = [f for f in found if version in (None, f.version)][-1:]
-        if not found:
+        functions = [f for f in functions if version in (None, f.version)][-1:]
+        if not functions:
             raise ApiError(270160, f"There is no transformation function {name!r}.", 404)
-    return {"count": len(found), "items": [_dto(function) for function in found]}
+    return {"count": len(functions), "items": [_dto(function) for function in functions]}
 
 
 @route("DELETE", _PLACE + "/{id:int}")
 def delete(request: Request, id: int) -> Reply:
     """`TransformationFunction.delete()`."""
-    found = request.app.folder.by_id("transformation", id)
-    if not found:
+    function = request.app.folder.by_id("transformation", id)
+    if not function:
         raise ApiError(270160, f"There is no transformation function {id}.", 404)
     request.app.folder.remove(id)
     return Reply(204)

@@ -1,5 +1,5 @@
-"""The secrets API. Values are in the data folder's database, which only its owner can read, and in
-the answer to whoever asks for one by name: in no list, on no page, in no message."""
+"""The secrets API. A value is in the data folder's database, which only its owner can read, and in the
+answer to a request for that secret: in no list, on no page, in no message."""
 
 from __future__ import annotations
 

@@ -58,17 +58,20 @@ def _read(doc: Any) -> dict[str, Any]:
 
 
 def _expectation(doc: Any) -> dict[str, Any]:
-    found = {"id": take(doc, "id", int, None), "expectationType": take(doc, "expectationType", str)}
+    checked = {
+        "id": take(doc, "id", int, None),
+        "expectationType": take(doc, "expectationType", str),
+    }
     for field in ("kwargs", "meta"):
         text = take(doc, field, str, "{}")
         if not isinstance(parse_json(text), dict):
             raise illegal(f"The field {field!r} of an expectation must be a JSON object.")
-        found[field] = text
-    return found
+        checked[field] = text
+    return checked
 
 
 def _numbered(suite: int, expectations: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give ids to the expectations that are new; the client looks for them in `meta`, too."""
+    """Return expectations with ids for the new ones; the client also reads the ids in `meta`."""
     first = suite * _MAX_EXPECTATIONS
     known = {e["id"] for e in expectations if e["id"] and first <= e["id"]}
     following = max(known, default=first)
@@ -98,10 +101,10 @@ def save_suite(app: App, group: Entity, doc: Any) -> None:
 
 def _suite_of(request: Request, id: int, suite: int) -> tuple[Entity, Entity]:
     group = group_by_id(request, id)
-    found = request.app.folder.by_id("expectationsuite", suite)
-    if not found or found.owner != group.id:
+    entity = request.app.folder.by_id("expectationsuite", suite)
+    if not entity or entity.owner != group.id:
         raise ApiError(270173, f"There is no expectation suite {suite}.", 404)
-    return group, found
+    return group, entity
 
 
 @route("GET", _SUITES)
@@ -122,19 +125,19 @@ def create_suite(request: Request, id: int) -> Reply:
 @route("PUT", _SUITE)
 def update_suite(request: Request, id: int, suite: int) -> Any:
     """`save_expectation_suite` of a suite that was fetched: its id stays."""
-    group, found = _suite_of(request, id, suite)
+    group, entity = _suite_of(request, id, suite)
     read = _read(request.json())
     read["expectations"] = _numbered(suite, read["expectations"])
-    request.app.folder.update(found.id, read)
+    request.app.folder.update(entity.id, read)
     return suite_dto(request.app, group)
 
 
 @route("PUT", _SUITE + "/metadata")
 def update_metadata(request: Request, id: int, suite: int) -> Any:
-    """A new name, policy or meta of a suite; its expectations stay."""
-    group, found = _suite_of(request, id, suite)
-    read = {**_read(request.json()), "expectations": found.doc["expectations"]}
-    request.app.folder.update(found.id, read)
+    """`ExpectationSuite` setters: a new name, policy or meta; the expectations stay."""
+    group, entity = _suite_of(request, id, suite)
+    read = {**_read(request.json()), "expectations": entity.doc["expectations"]}
+    request.app.folder.update(entity.id, read)
     return suite_dto(request.app, group)
 
 
@@ -165,7 +168,7 @@ def _position(suite: Entity, number: int) -> int:
 
 @route("GET", _SUITE + "/expectations")
 def list_expectations(request: Request, id: int, suite: int) -> Any:
-    """The expectations of a suite."""
+    """`ExpectationSuite.expectations` of a stored suite."""
     items = _suite_of(request, id, suite)[1].doc["expectations"]
     return {"count": len(items), "items": items}
 
@@ -174,36 +177,36 @@ def list_expectations(request: Request, id: int, suite: int) -> Any:
 def add_expectation(request: Request, id: int, suite: int) -> Reply:
     """`ExpectationSuite.add_expectation(expectation)`."""
     with request.app.folder.transaction():
-        found = _suite_of(request, id, suite)[1]
+        entity = _suite_of(request, id, suite)[1]
         new = {**_expectation(request.json()), "id": None}
-        return Reply(201, _changed(request, found, [*found.doc["expectations"], new])[-1])
+        return Reply(201, _changed(request, entity, [*entity.doc["expectations"], new])[-1])
 
 
 @route("GET", _SUITE + "/expectations/{number:int}")
 def get_expectation(request: Request, id: int, suite: int, number: int) -> Any:
     """`ExpectationSuite.get_expectation(id)`."""
-    found = _suite_of(request, id, suite)[1]
-    return found.doc["expectations"][_position(found, number)]
+    entity = _suite_of(request, id, suite)[1]
+    return entity.doc["expectations"][_position(entity, number)]
 
 
 @route("PUT", _SUITE + "/expectations/{number:int}")
 def replace_expectation(request: Request, id: int, suite: int, number: int) -> Any:
     """`ExpectationSuite.replace_expectation(expectation)`."""
     with request.app.folder.transaction():
-        found = _suite_of(request, id, suite)[1]
-        place, items = _position(found, number), list(found.doc["expectations"])
+        entity = _suite_of(request, id, suite)[1]
+        place, items = _position(entity, number), list(entity.doc["expectations"])
         items[place] = {**_expectation(request.json()), "id": number}
-        return _changed(request, found, items)[place]
+        return _changed(request, entity, items)[place]
 
 
 @route("DELETE", _SUITE + "/expectations/{number:int}")
 def remove_expectation(request: Request, id: int, suite: int, number: int) -> Reply:
     """`ExpectationSuite.remove_expectation(id)`."""
     with request.app.folder.transaction():
-        found = _suite_of(request, id, suite)[1]
-        items = list(found.doc["expectations"])
-        del items[_position(found, number)]
-        _changed(request, found, items)
+        entity = _suite_of(request, id, suite)[1]
+        items = list(entity.doc["expectations"])
+        del items[_position(entity, number)]
+        _changed(request, entity, items)
     return Reply(204)
 
 
@@ -263,10 +266,10 @@ def list_reports(request: Request, id: int) -> Any:
 @route("DELETE", _REPORTS + "/{report:int}")
 def delete_report(request: Request, id: int, report: int) -> Reply:
     """Delete one report."""
-    found = request.app.folder.by_id("validationreport", report)
-    if not found or found.owner != group_by_id(request, id).id:
+    entity = request.app.folder.by_id("validationreport", report)
+    if not entity or entity.owner != group_by_id(request, id).id:
         raise ApiError(270176, f"There is no validation report {report}.", 404)
-    request.app.folder.remove(found.id)
+    request.app.folder.remove(entity.id)
     return Reply(204)
 
 

@@ -32,11 +32,11 @@ _ROLES = {"label": 270142, "inferenceHelperColumn": 270142, "trainingHelperColum
 
 
 def view_of(request: Request, name: str, version: int) -> Entity:
-    """The feature view of that name and version, or 404."""
-    found = request.app.folder.get("featureview", name, version)
-    if not found:
+    """Return the feature view of that name and version, or raise 404."""
+    view = request.app.folder.get("featureview", name, version)
+    if not view:
         raise ApiError(270181, f"There is no feature view {name!r} version {version}.")
-    return found
+    return view
 
 
 @route("POST", "featureview")
@@ -80,8 +80,8 @@ def log_of(app: App, view: Entity) -> Entity | None:
 
 
 def _read_roles(request: Request, query: Query, features: list[Any]) -> dict[str, list[list[Any]]]:
-    """Which columns, as [source, feature], are labels and helpers; matched by name, and by group
-    when the client names one."""
+    """Return the columns that are labels and helpers, as [source, feature]. A column matches by name,
+    and by group when the client names one."""
     roles: dict[str, list[list[Any]]] = {role: [] for role in _ROLES}
     groups = wire.sources(request, query)
     columns = wire.output(request.app, groups, query)
@@ -105,7 +105,7 @@ def _read_roles(request: Request, query: Query, features: list[Any]) -> dict[str
 def _read_transformations(
     request: Request, query: Query, doc: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """The model-dependent transformation functions; each feature that they take must be there."""
+    """Return the transformation functions of a new view, whose features must be in its query."""
     functions = read_functions(doc)
     names = [c.name for c in wire.output(request.app, wire.sources(request, query), query)]
     for function in functions:
@@ -118,7 +118,7 @@ def _read_transformations(
 
 
 def view_dto(request: Request, view: Entity) -> dict[str, Any]:
-    """A whole feature view; 404/270009 when a group that it reads was deleted."""
+    """Return a whole feature view; raise 404/270009 when a group that it reads was deleted."""
     app, doc = request.app, view.doc
     query = from_doc(doc["query"])
     groups = wire.sources(request, query)
@@ -145,7 +145,7 @@ def view_dto(request: Request, view: Entity) -> dict[str, Any]:
 def features_dto(
     app: App, groups: wire.Groups, query: Query, roles: dict[str, list[Any]]
 ) -> list[dict[str, Any]]:
-    """Return the columns of a view, with what each of them is for."""
+    """Return the columns of a view with their roles."""
     return [
         {
             "index": index,
@@ -160,7 +160,7 @@ def features_dto(
 
 
 def serving_keys(app: App, groups: wire.Groups, query: Query) -> list[dict[str, Any]]:
-    """The primary keys of every group; a key joined to a left primary key need not be given."""
+    """Return the primary keys of every group; a key joined to a left primary key is not required."""
     keys, taken = [], set()
     left_keys = {f["name"] for f in groups[0].doc["features"] if f["primary"]}
     for i, group in enumerate(groups):
@@ -194,10 +194,10 @@ def list_views(request: Request) -> Any:
 @route("GET", "featureview/{name}")
 def get_by_name(request: Request, name: str) -> Any:
     """`get_feature_views(name)`: every version."""
-    found = request.app.folder.versions("featureview", name)
-    if not found:
+    views = request.app.folder.versions("featureview", name)
+    if not views:
         raise ApiError(270181, f"There is no feature view {name!r}.")
-    return {"count": len(found), "items": [view_dto(request, v) for v in found]}
+    return {"count": len(views), "items": [view_dto(request, v) for v in views]}
 
 
 @route("GET", VIEW)
@@ -234,25 +234,25 @@ def remove(app: App, view: Entity) -> None:
 @route("DELETE", "featureview/{name}")
 def delete_all(request: Request, name: str) -> Any:
     """`FeatureView.delete_all`: every version, with its training datasets."""
-    found = request.app.folder.versions("featureview", name)
-    if not found:
+    views = request.app.folder.versions("featureview", name)
+    if not views:
         raise ApiError(270181, f"There is no feature view {name!r}.")
-    for view in found:
+    for view in views:
         remove(request.app, view)
 
 
 @route("DELETE", VIEW)
 def delete(request: Request, name: str, version: int) -> Any:
-    """`FeatureView.delete()`; works too when a group of the view is gone."""
+    """`FeatureView.delete()`, also when a group of the view is deleted."""
     remove(request.app, view_of(request, name, version))
 
 
 def dataset_of(request: Request, view: Entity, version: int) -> Entity:
-    """The training dataset of that version, or 404."""
-    found = request.app.folder.get("trainingdataset", view.name, version, owner=view.id)
-    if not found:
+    """Return the training dataset of that version, or raise 404."""
+    dataset = request.app.folder.get("trainingdataset", view.name, version, owner=view.id)
+    if not dataset:
         raise ApiError(270012, f"{view.name!r} has no training dataset version {version}.")
-    return found
+    return dataset
 
 
 # -- batch data ------------------------------------------------------------------------------------
@@ -262,13 +262,13 @@ _BATCH = VIEW + "/query/batch"
 
 @route("GET", _BATCH)
 def batch_query(request: Request, name: str, version: int) -> Any:
-    """`get_batch_data`, `training_data` and the splits: the view's query, cut to what is asked."""
+    """`get_batch_data`, `training_data` and the splits: the view's query, with the asked columns and rows."""
     return _batch_query(request, view_of(request, name, version), None)
 
 
 @route("POST", _BATCH)
 def batch_query_filtered(request: Request, name: str, version: int) -> Any:
-    """The same with `extra_filter`."""
+    """`get_batch_data` and the like with `extra_filter`."""
     return _batch_query(request, view_of(request, name, version), request.json())
 
 

@@ -46,7 +46,7 @@ from .tables import NoData
 API = ["hopsworks-api", "api"]
 IDLE_SECONDS = 120
 
-# What an address that nobody handles would have been for; the first word that is in it counts.
+# What an address without a handler is for, by the first word that is in the address.
 _UNSUPPORTED = (
     ("preparedstatement", "init_serving and get_feature_vector"),
     ("keywords", "keywords"),
@@ -84,7 +84,7 @@ register_url_convertor("id", _Id())
 
 
 def api_response(answer: Any) -> Response:
-    """An answer of a handler as JSON; null fields are left out, as the backend does."""
+    """Return the answer of a handler as JSON, without null fields, as the backend does."""
     if isinstance(answer, Response):
         return answer
     reply = answer if isinstance(answer, Reply) else Reply(200, answer)
@@ -95,7 +95,7 @@ def api_response(answer: Any) -> Response:
 
 
 def error_response(e: ApiError) -> Response:
-    """The error envelope of the backend."""
+    """Return an error in the backend's form."""
     doc = {"type": "restApiJsonResponse", "errorCode": e.code, "errorMsg": e.message}
     response = api_response(Reply(e.status, {**doc, "usrMsg": e.message}))
     if e.status == 401:
@@ -104,7 +104,7 @@ def error_response(e: ApiError) -> Response:
 
 
 def _endpoint(app: App, handler: Handler) -> Callable[[HttpRequest], Awaitable[Response]]:
-    """A handler as an endpoint. The project and feature store of the path are checked here."""
+    """Return a handler as an endpoint, which checks the project and feature store of the path."""
 
     async def endpoint(http: HttpRequest) -> Response:
         values = dict(http.path_params)
@@ -129,7 +129,7 @@ def _endpoint(app: App, handler: Handler) -> Callable[[HttpRequest], Awaitable[R
 
 
 def application(app: App) -> Starlette:
-    """The REST API below /hopsworks-api/api, and the pages below everything else."""
+    """Return the application: the REST API below /hopsworks-api/api, and the pages elsewhere."""
     routes: list[BaseRoute] = [
         Route(f"/{pattern}".replace(":int}", ":id}"), _endpoint(app, handler), methods=[method])
         for method, pattern, handler in protocol.ROUTES
@@ -159,7 +159,7 @@ def _is_api(path: str) -> bool:
 
 
 def _api_error(app: App, http: HttpRequest, error: Exception) -> ApiError:
-    """What an exception is to the user."""
+    """Return an exception as an error for the user."""
     match error:
         case ApiError():
             return error
@@ -172,7 +172,7 @@ def _api_error(app: App, http: HttpRequest, error: Exception) -> ApiError:
         case sqlite3.OperationalError():  # a full disk, a file that cannot be written
             return ApiError(120005, f"The data folder failed: {error}")
         case sqlite3.IntegrityError():  # a tag of what another request deleted at this moment
-            return ApiError(120005, "It was deleted meanwhile.", 409)
+            return ApiError(120005, "The entity was deleted meanwhile.", 409)
         case sqlite3.DatabaseError():
             file = app.folder.database
             return ApiError(120005, f"The metadata file {file} is damaged: {error}")
@@ -182,7 +182,7 @@ def _api_error(app: App, http: HttpRequest, error: Exception) -> ApiError:
 
 
 def _http_error(http: HttpRequest, error: HTTPException) -> ApiError:
-    """What Starlette refuses: no such address or method, a malformed form."""
+    """Return the error for what Starlette refuses: an unknown address or method, a malformed form."""
     segments = [s for s in http.url.path.split("/") if s]
     if error.status_code in (404, 405) and segments[:2] == API:
         rest = segments[4:] if segments[2:3] == ["project"] else segments[2:]
@@ -212,7 +212,9 @@ class Gate:
                 raise _too_large(bound)
         except ApiError as e:
             response = error_response(e) if segments[:2] == API else pages.error_page(e)
-            response.headers["Connection"] = "close"  # what was not read is no next request
+            response.headers["Connection"] = (
+                "close"  # the unread body must not be taken for the next request
+            )
             await response(scope, receive, send)
             return
         await self.app(scope, _bounded(receive, bound), send)
@@ -229,12 +231,12 @@ def _too_large(bound: int) -> ApiError:
 
 
 def _bounded(receive: Receive, bound: int) -> Receive:
-    """Refuse a body that is larger than it said, or does not come."""
+    """Refuse a body that is larger than announced, or that does not arrive."""
     size, complete = 0, False
 
     async def bounded() -> Message:
         nonlocal size, complete
-        if complete:  # only the end of the connection is left to wait for
+        if complete:  # only the end of the connection can follow
             return await receive()
         message = await asyncio.wait_for(receive(), IDLE_SECONDS)
         size += len(message.get("body", b""))

@@ -121,7 +121,7 @@ def sources(request: Request, query: Query) -> Groups:
 
 def parse_filter(groups: Groups, logic: Any) -> Node:
     """Return a tree of filters, without recursion: a chain is as deep as it has conditions."""
-    found: list[tuple[str, list[Condition | int]]] = []
+    operands: list[tuple[str, list[Condition | int]]] = []
     open_nodes = [logic]
     for dto in open_nodes:  # grows meanwhile; a part comes after the node that it is in
         kind, parts = take(dto, "type", str, ""), list[Condition | int]()
@@ -133,10 +133,10 @@ def parse_filter(groups: Groups, logic: Any) -> Node:
                 open_nodes.append(nested)
         if len(parts) != {"SINGLE": 1, "AND": 2, "OR": 2}.get(kind):
             raise ApiError(270139, f"Malformed filter: {kind!r} with {len(parts)} operands.")
-        found.append((kind, parts))
+        operands.append((kind, parts))
     nodes: dict[int, Node] = {}
-    for i in reversed(range(len(found))):
-        kind, parts = found[i]
+    for i in reversed(range(len(operands))):
+        kind, parts = operands[i]
         done = tuple(nodes.pop(part) if isinstance(part, int) else part for part in parts)
         nodes[i] = done[0] if kind == "SINGLE" else combined(kind, done)
     return nodes[0]
@@ -220,9 +220,9 @@ def _check_point_in_time(prepared: Plan) -> None:
 
 @route("PUT", "featurestores/query")
 def construct(request: Request) -> Any:
-    """Prepare a read. Every read begins here: the answer names a plan that Arrow Flight will run.
+    """`read()` and every other read, first call: the answer names a plan that Arrow Flight will run.
 
-    The payload is a random handle, so nobody can send the Flight server a query of his own.
+    The payload is a random handle, so that nobody can send the Flight server another query.
     """
     prepared = plan(request, parse(request, request.json()))
     return {
