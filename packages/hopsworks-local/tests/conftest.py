@@ -29,6 +29,13 @@ from hopsworks_local.web import application
 TAG_SCHEMAS = {"owner": {"type": "string"}, "limits": {"type": "object", "required": ["low"]}}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses the session's server; a test that starts one by itself has the mark already."""
+    for item in items:
+        if {"server", "project"} & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(pytest.mark.system)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Modules with LIVE run against the local server, or a cluster when that is asked for."""
     if "backend" in metafunc.fixturenames:

@@ -47,6 +47,7 @@ def test_what_is_wrong_is_one_line(
     assert words in errors
 
 
+@pytest.mark.system
 def test_a_data_folder_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for arguments in (["serve"], ["exec", "--", "true"]):

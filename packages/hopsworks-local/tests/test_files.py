@@ -306,6 +306,7 @@ def test_a_missing_staging_folder_hides_no_failure(
         assert not place.exists()
 
 
+@pytest.mark.system
 def test_chunks_of_two_servers_do_not_mix(tmp_path: Path) -> None:
     with hopsworks_local.start(tmp_path) as first, hopsworks_local.start(tmp_path) as second:
 

@@ -112,6 +112,7 @@ def test_an_unexpected_failure_tells_nothing(app: Any, api: Any, monkeypatch: An
     assert "internal" not in answer.text
 
 
+@pytest.mark.system
 def test_idle_connections_do_not_starve_the_server(tmp_path: Path) -> None:
     """More connections than the process may have files, and nobody says anything."""
     with hopsworks_local.start(tmp_path) as server, contextlib.ExitStack() as idle:
@@ -121,8 +122,8 @@ def test_idle_connections_do_not_starve_the_server(tmp_path: Path) -> None:
             idle.enter_context(socket.create_connection(address, timeout=9))
         process = psutil.Process(server.pid)
         before = sum(process.cpu_times()[:2])
-        time.sleep(2)
-        assert sum(process.cpu_times()[:2]) - before < 0.5, "it does not spin"
+        time.sleep(1)
+        assert sum(process.cpu_times()[:2]) - before < 0.3, "it does not spin"
         idle.close()
         versions = f"{server.url}/hopsworks-api/api/variables/versions"
         assert requests.get(versions, verify=False, timeout=20).ok

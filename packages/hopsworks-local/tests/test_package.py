@@ -56,6 +56,7 @@ def test_types_are_strict() -> None:
     run(sys.executable, "-m", "mypy", "--config-file", config, *parts)
 
 
+@pytest.mark.system
 def test_the_fixture_gives_a_project(tmp_path: Path) -> None:
     (tmp_path / "test_one.py").write_text(
         "import hopsworks\n"

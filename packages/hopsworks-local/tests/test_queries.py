@@ -257,14 +257,27 @@ def built(tree: Any, group: Entity, rows: pd.DataFrame) -> tuple[dict[str, Any],
     return {"type": word, "leftLogic": a, "rightLogic": b}, x & y if word == "AND" else x | y
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+def answers_as_pandas(tree: Any, store: Store, everything: Entity, rows: pd.DataFrame) -> None:
+    logic, mask = built(tree, everything, rows)
+    found = store.read(select(everything, "row", filter=logic))["row"].to_pylist()
+    assert found == rows["row"][mask].tolist()
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tree=trees)
 def test_any_filter_answers_as_pandas(
     tree: Any, store: Store, everything: Entity, rows: pd.DataFrame
 ) -> None:
-    logic, mask = built(tree, everything, rows)
-    found = store.read(select(everything, "row", filter=logic))["row"].to_pylist()
-    assert found == rows["row"][mask].tolist()
+    answers_as_pandas(tree, store, everything, rows)
+
+
+@pytest.mark.slow
+@settings(max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(tree=trees)
+def test_thousands_of_filters_answer_as_pandas(
+    tree: Any, store: Store, everything: Entity, rows: pd.DataFrame
+) -> None:
+    answers_as_pandas(tree, store, everything, rows)
 
 
 @pytest.mark.parametrize("word", ["AND", "OR", "both"])
@@ -388,7 +401,7 @@ SIDE = {"k": "bigint", "t": "string", "n": "bigint"}
 
 
 @pytest.mark.parametrize("kind", ["INNER", "LEFT", "RIGHT", "FULL", "CROSS"])
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(a=keys, b=keys)
 def test_joins_answer_as_duckdb(kind: str, a: Any, b: Any, store: Store) -> None:
     left, right = side(a), side(b)
@@ -414,7 +427,7 @@ times = st.lists(
 
 
 @pytest.mark.parametrize("kind", ["INNER", "LEFT"])
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(a=keys, b=keys, at=times, then=times)
 def test_point_in_time_joins_answer_as_duckdb(
     kind: str, a: Any, b: Any, at: Any, then: Any, store: Store

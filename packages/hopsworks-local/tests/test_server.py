@@ -1,4 +1,4 @@
-"""The server as a process: starting, sharing a folder, ending; damage; what the user is told."""
+"""The server as a process: starting, sharing a folder, ending; what the user is told."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ from hopsworks.client.exceptions import FeatureStoreException, RestAPIError
 from hopsworks_common.client.exceptions import ProjectException
 
 import hopsworks_local
-from hopsworks_local.app import App
-from hopsworks_local.protocol import ApiError
 from hopsworks_local.state import Folder
 
+pytestmark = pytest.mark.system
 ONE = pd.DataFrame({"id": [1], "x": [0.5]})
 REPOSITORY = Path(hopsworks_local.__file__).parent.parent
 
@@ -45,6 +44,15 @@ def gone(pid: int, seconds: float = 60) -> bool:
     return not alive(pid)
 
 
+def heard(capfd: Any, *texts: str) -> str:
+    """What was said on standard error, once all of the texts are in it: they come from a thread."""
+    output, until = "", time.monotonic() + 60
+    while not all(text in output for text in texts) and time.monotonic() < until:
+        output += capfd.readouterr().err
+        time.sleep(0.01)
+    return output
+
+
 def fill(project: Any, name: str = "g") -> Any:
     """A feature group with one row."""
     group = project.get_feature_store().create_feature_group(name, 1, primary_key=["id"])
@@ -52,38 +60,36 @@ def fill(project: Any, name: str = "g") -> Any:
     return group
 
 
-def test_start_is_quick_and_stop_ends_it(tmp_path: Path) -> None:
-    begin = time.monotonic()
-    server = hopsworks_local.start(tmp_path)
-    assert time.monotonic() - begin < 60, "0.3 s when nothing else runs"
-    server.stop()
-    assert not alive(server.pid)
-    server.stop()  # once more does no harm
-
-
-def test_the_client_leaves_no_certificates(tmp_path: Path, logged_in: Any) -> None:
-    with hopsworks_local.start(tmp_path) as server:
-        folder = Path(server.env["HOPSWORKS_CERT_FOLDER"])
-        with logged_in(server.env):
-            assert folder.stat().st_mode & 0o777 == 0o700
-        assert not folder.exists()
-
-
-def test_settings_from_the_environment(tmp_path: Path, monkeypatch: Any) -> None:
+def test_starting_and_stopping(tmp_path: Path, logged_in: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("HOPSWORKS_LOCAL_ROOT", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("HOPSWORKS_LOCAL_PROJECT", "other")
     monkeypatch.setenv("NO_PROXY", "example.org")
-    with hopsworks_local.start() as server:
-        assert server.env["HOPSWORKS_PROJECT"] == "other"
-        assert (tmp_path / "elsewhere" / "other" / "hopsworks.sqlite").exists()
-        assert server.env["NO_PROXY"].split(",") == ["example.org", "127.0.0.1", "localhost"]
+    server = hopsworks_local.start()
+    assert server.env["HOPSWORKS_PROJECT"] == "other"
+    assert server.env["NO_PROXY"].split(",") == ["example.org", "127.0.0.1", "localhost"]
+    certificates = Path(server.env["HOPSWORKS_CERT_FOLDER"])
+    with logged_in(server.env):
+        assert certificates.stat().st_mode & 0o777 == 0o700
+    assert not certificates.exists(), "the client removes them"
+    server.stop()
+    assert not alive(server.pid)
+    server.stop()  # once more does no harm
+    files = (tmp_path / "elsewhere" / "other").glob("hopsworks*")
+    assert [file.name for file in files] == ["hopsworks.sqlite"], "all metadata is in one file"
 
 
-def test_a_proxy_is_not_asked(tmp_path: Path, logged_in: Any, monkeypatch: Any) -> None:
+def test_a_proxy_is_not_asked(server: Any, logged_in: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
-        assert len(fill(project).read()) == 1
+    with logged_in(server.env) as project:
+        assert project.get_feature_store().name == "local_featurestore"
+
+
+def test_a_failed_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RuntimeError, match="cannot be used") as caught:
+        hopsworks_local.start(tmp_path / "file")
+    assert "Traceback" not in str(caught.value)
 
 
 def test_two_servers_share_a_folder(tmp_path: Path, logged_in: Any) -> None:
@@ -131,12 +137,10 @@ def test_a_fork_that_lives_on_does_not_hold_it(tmp_path: Path) -> None:
 
 
 def test_exec_runs_one_command(tmp_path: Path) -> None:
-    program = (
-        "import hopsworks, sys\nfs = hopsworks.login().get_feature_store()\nsys.exit(40 + fs.id)\n"
-    )
+    program = "import os, sys; sys.exit(40 + len(os.environ['HOPSWORKS_PROJECT']))"
     command = ["-m", "hopsworks_local", "exec", "--root", str(tmp_path), "--", sys.executable]
     done = subprocess.run([sys.executable, *command, "-c", program], cwd=REPOSITORY)
-    assert done.returncode == 41
+    assert done.returncode == 40 + len("local")
     missing = subprocess.run(
         [sys.executable, *command[:-1], "no-such-command"], cwd=REPOSITORY, capture_output=True
     )
@@ -168,8 +172,8 @@ def test_exec_leaves_ctrl_c_to_the_command(tmp_path: Path) -> None:
     )
     running = executing(tmp_path, program)
     os.killpg(running.pid, signal.SIGINT)
-    said, errors = running.communicate(timeout=20)
-    assert (running.returncode, said, errors) == (7, "tidied\n", "")
+    output, errors = running.communicate(timeout=20)
+    assert (running.returncode, output, errors) == (7, "tidied\n", "")
 
 
 def test_exec_hands_an_order_to_end_on(tmp_path: Path) -> None:
@@ -183,11 +187,11 @@ def test_exec_hands_an_order_to_end_on(tmp_path: Path) -> None:
 
 
 def test_a_server_that_hangs_at_its_start_is_ended(tmp_path: Path, monkeypatch: Any) -> None:
-    hopsworks_local.start(tmp_path).stop()
+    Folder(tmp_path, "local").close()
     db = sqlite3.connect(tmp_path / "local" / "hopsworks.sqlite", isolation_level=None)
     db.execute("BEGIN EXCLUSIVE")  # the next server waits for this
-    monkeypatch.setattr(hopsworks_local, "START_SECONDS", 2)
-    with pytest.raises(RuntimeError, match="not ready within 2 s"):
+    monkeypatch.setattr(hopsworks_local, "START_SECONDS", 1)
+    with pytest.raises(RuntimeError, match="not ready within 1 s"):
         hopsworks_local.start(tmp_path)
     db.close()
 
@@ -225,14 +229,14 @@ def test_serve_keeps_its_key_in_a_private_file(tmp_path: Path) -> None:
         command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
-        said = [serving.stdout.readline()]
-        while "Ctrl-C" not in said[-1]:
-            said.append(serving.stdout.readline())
+        output = [serving.stdout.readline()]
+        while "Ctrl-C" not in output[-1]:
+            output.append(serving.stdout.readline())
         assert file.stat().st_mode & 0o777 == 0o600
         key = file.read_text().split('HOPSWORKS_API_KEY="')[1].split('"')[0]
         assert len(key) > 60
-        assert key not in "".join(said)
-        (link,) = re.findall(r"https:\S+/login\?token=\S+", "".join(said))
+        assert key not in "".join(output)
+        (link,) = re.findall(r"https:\S+/login\?token=\S+", "".join(output))
         page = requests.get(link, verify=False, timeout=9)
         assert (page.status_code, page.url) == (200, f"https://127.0.0.1:{port}/")
         assert key not in Path(f"/proc/{serving.pid}/cmdline").read_text()
@@ -260,98 +264,20 @@ def test_the_data_folder_is_the_owners(root: Path, server: Any) -> None:
 # -- damage ----------------------------------------------------------------------------------------
 
 
-def test_a_damaged_metadata_file_is_named(tmp_path: Path) -> None:
-    hopsworks_local.start(tmp_path).stop()
-    database = tmp_path / "local" / "hopsworks.sqlite"
-    sqlite3.connect(database).execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    whole = database.read_bytes()
-    for damage in (b"this is no database" * 100, whole[:4096] + b"\xff" * (len(whole) - 4096)):
-        database.write_bytes(damage)
-        with pytest.raises(RuntimeError, match=r"hopsworks\.sqlite is damaged") as caught:
-            hopsworks_local.start(tmp_path)
-        assert "Traceback" not in str(caught.value)
-
-
-def test_after_an_orderly_end_all_metadata_is_in_one_file(tmp_path: Path, logged_in: Any) -> None:
-    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
-        fill(project)
-    assert [p.name for p in (tmp_path / "local").glob("hopsworks*")] == ["hopsworks.sqlite"]
-    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
-        assert len(project.get_feature_store().get_feature_group("g", 1).read()) == 1
-
-
-@pytest.mark.parametrize("lost", ["hopsworks.sqlite", "hopsworks.sqlite-wal"])
-def test_without_its_metadata_no_table_is_removed(
-    tmp_path: Path, logged_in: Any, lost: str
-) -> None:
-    with hopsworks_local.start(tmp_path) as server:
-        with logged_in(server.env) as project:
-            fill(project)
-        if lost.endswith("-wal"):
-            os.kill(server.pid, signal.SIGKILL)
-    file = tmp_path / "local" / lost
-    file.rename(tmp_path / lost)
-    for _ in range(2):
-        with pytest.raises(RuntimeError, match=r"hopsworks\.sqlite is missing or empty"):
-            hopsworks_local.start(tmp_path)
-    (tmp_path / lost).rename(file)
-    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
-        assert len(project.get_feature_store().get_feature_group("g", 1).read()) == 1
-
-
-def test_a_wal_without_its_file_is_kept(tmp_path: Path, logged_in: Any) -> None:
-    home = tmp_path / "local"
-    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
-        fill(project)
-        os.kill(server.pid, signal.SIGKILL)
-    (home / "hopsworks.sqlite").rename(tmp_path / "aside")
-    wal = (home / "hopsworks.sqlite-wal").read_bytes()
-    for make in (lambda: None, (home / "hopsworks.sqlite").touch):
-        make()
-        with pytest.raises(RuntimeError, match="missing or empty"):
-            hopsworks_local.start(tmp_path)
-        assert (home / "hopsworks.sqlite-wal").read_bytes() == wal
-    (tmp_path / "aside").rename(home / "hopsworks.sqlite")
-    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
-        assert project.get_feature_store().get_feature_group("g", 1).name == "g"
-
-
-def test_a_staged_file_that_vanishes_stops_no_start(tmp_path: Path) -> None:
-    hopsworks_local.start(tmp_path).stop()
-    (tmp_path / "local" / "staging" / "gone").symlink_to("nowhere")
-    hopsworks_local.start(tmp_path).stop()
-
-
-def test_a_folder_of_another_version_says_so(tmp_path: Path) -> None:
-    hopsworks_local.start(tmp_path).stop()
-    with sqlite3.connect(tmp_path / "local" / "hopsworks.sqlite") as db:
-        db.execute("PRAGMA user_version = 99")
-    with pytest.raises(RuntimeError, match="has format 99"):
-        hopsworks_local.start(tmp_path)
-
-
-def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RuntimeError, match="cannot be used"):
-        hopsworks_local.start(tmp_path / "file")
-    with pytest.raises(ValueError, match="illegal project name"):
-        hopsworks_local.start(tmp_path, project="../up")
-
-
 @pytest.mark.parametrize("damage", ["log", "data"])
-def test_a_damaged_table_is_named(tmp_path: Path, logged_in: Any, damage: str) -> None:
-    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
-        group = fill(project, "broken")
-        (table,) = (tmp_path / "local" / "tables").iterdir()
+def test_a_damaged_table_is_named(server: Any, logged_in: Any, damage: str) -> None:
+    with logged_in(server.env) as project:
+        group = fill(project, f"broken_{damage}")
+        table = Path(group.location)
         files = table.glob("_delta_log/*.json" if damage == "log" else "*.parquet")
         for file in files:
             file.write_bytes(b"{ no")
-        with pytest.raises(FeatureStoreException, match="broken_1"):
+        with pytest.raises(FeatureStoreException, match=f"broken_{damage}_1"):
             group.read()
-        with pytest.raises(RestAPIError, match="broken_1") as caught:
+        with pytest.raises(RestAPIError, match=f"broken_{damage}_1") as caught:
             group.compute_statistics()
         assert caught.value.error_code == 270009
-        assert len(fill(project, "whole").read()) == 1, "the rest still works"
+        assert len(fill(project, f"whole_{damage}").read()) == 1, "the rest still works"
 
 
 def test_a_client_that_stops_reading_is_no_failure(
@@ -359,26 +285,15 @@ def test_a_client_that_stops_reading_is_no_failure(
 ) -> None:
     many = pd.DataFrame({"id": range(300_000), "x": 0.5})
     with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
-        group = fill(project)
+        group = fill(project, "many")
         group.insert(many)
         capfd.readouterr()
         with group.select_all().read_batches() as batches:
             next(iter(batches))
         assert len(group.read()) == len(many), "the server goes on"
-    said = capfd.readouterr().err
-    assert "Traceback" not in said
-    assert "No data found" not in said
-
-
-def test_damage_at_run_time_is_an_error_not_a_crash(tmp_path: Path, logged_in: Any) -> None:
-    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
-        fill(project)
-        with sqlite3.connect(tmp_path / "local" / "hopsworks.sqlite") as db:
-            db.execute("UPDATE entity SET doc = '{'")
-        with pytest.raises(RestAPIError) as caught:
-            project.get_feature_store().get_feature_group("g", 1)
-        assert caught.value.error_code == 120005
-        assert "hopsworks.sqlite" in caught.value.user_message
+    output = capfd.readouterr().err
+    assert "Traceback" not in output
+    assert "No data found" not in output
 
 
 # -- what needs a login of its own -----------------------------------------------------------------
@@ -403,12 +318,11 @@ def test_a_wrong_key_or_project_is_refused(server: Any, logged_in: Any, capfd: A
             code,
             404 if code == 150004 else 401,
         )
-        said = capfd.readouterr().err
-        for text in (cause.user_message, said):
+        output = heard(capfd, "--any-")
+        for text in (cause.user_message, output):
             assert "HOPSWORKS_API_KEY of the program that started this server" in text
             assert "its project is 'local'" in text
-        assert "--any-" in said
-        assert server.env["HOPSWORKS_API_KEY"] not in said
+        assert server.env["HOPSWORKS_API_KEY"] not in output
 
 
 def test_any_key_and_any_project(tmp_path: Path) -> None:
@@ -434,42 +348,19 @@ assert len(hopsworks.login().get_feature_store().get_feature_group("g", 1).read(
     assert (tmp_path / "data" / "local" / "files" / "Resources" / "code" / "program.py").exists()
 
 
-def test_an_illegal_project_is_not_taken(tmp_path: Path) -> None:
-    app = App(Folder(tmp_path, "local"), "local", any_project=True, say=lambda text: None)
-    for name in ("a__b", "..", "a" * 30, ""):
-        with pytest.raises(ApiError):
-            app.enter(name)
-    assert app.project == "local"
-    app.enter("theirs")
-    assert app.project == "theirs"
-
-
-def test_training_dataset_quota(tmp_path: Path, logged_in: Any) -> None:
-    with (
-        hopsworks_local.start(tmp_path, training_dataset_quota=1) as server,
-        logged_in(server.env) as project,
-    ):
+def test_coercions_are_said_once(server: Any, capfd: Any, logged_in: Any) -> None:
+    with logged_in(server.env) as project:
         fs = project.get_feature_store()
-        group = fs.create_feature_group("g", 1, primary_key=["id"])
-        group.insert(ONE)
-        view = fs.create_feature_view("v", group.select_all(), version=1)
-        view.training_data()
-        with pytest.raises(RestAPIError) as caught:
-            view.training_data()
-        assert (caught.value.error_code, caught.value.response.status_code) == (270186, 500)
-        assert "quota reached" in caught.value.user_message
-        view.delete_all_training_datasets()
-        view.training_data()
-
-
-def test_coercions_are_said_once(tmp_path: Path, capfd: Any, logged_in: Any) -> None:
-    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
-        fs = project.get_feature_store()
-        fs.create_feature_group("g", 1, primary_key=["id"], stream=True).insert(ONE)
-        fs.create_feature_group("h", 1, primary_key=["id"], online_enabled=True).insert(ONE)
-        fs.create_feature_group("i", 1).insert(ONE)
-        assert len(fs.get_feature_group("g", 1).read()) == 1
-    said = capfd.readouterr().err
-    assert said.count("Feature group g version 1: stream") == 1
-    assert said.count("Feature group h version 1: online_enabled") == 1
-    assert said.count("Feature group i version 1 has no primary key") == 1
+        stream = fs.create_feature_group("stream", 1, primary_key=["id"], stream=True)
+        stream.insert(ONE)
+        fs.create_feature_group("online", 1, primary_key=["id"], online_enabled=True).insert(ONE)
+        fs.create_feature_group("keyless", 1).insert(ONE)
+        assert len(stream.read()) == 1
+        assert len(fs.get_feature_group("stream", 1).read()) == 1
+    texts = (
+        "Feature group stream version 1: stream",
+        "Feature group online version 1: online_enabled",
+        "Feature group keyless version 1 has no primary key",
+    )
+    output = heard(capfd, *texts)
+    assert [output.count(text) for text in texts] == [1, 1, 1]

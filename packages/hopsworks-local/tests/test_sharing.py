@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import hopsworks_local
 
 REPOSITORY = Path(hopsworks_local.__file__).parent.parent
-WORKERS, ROUNDS = 3, 2
+pytestmark = pytest.mark.system
+WORKERS, ROUNDS = 2, 2
 PROGRAM = """
 import json, os, sys, tempfile
 import hopsworks_local

@@ -103,7 +103,11 @@ class Folder:
             self._db = sqlite3.connect(
                 self.database, timeout=60, isolation_level=None, check_same_thread=False
             )
-            self._open()
+            try:
+                self._open()
+            except FolderError:
+                self._db.close()
+                raise
             for folder in (self.tables, self.staging, *(self.files / name for name in DATASETS)):
                 folder.mkdir(parents=True, exist_ok=True)
             self._sweep()
