@@ -46,7 +46,7 @@ def open_log(request: Request, view: Entity, extra: list[Any]) -> Entity:
     }
     with app.folder.transaction():
         group = add_group(app, f"{view.name}_{view.version}_log", None, read_group(doc))
-        create_table(app, group)  # a column without a value in the first rows has no type there
+        create_table(app, group)  # the first insert would give no type to a column without values
         log = {"group": group.id, "extra": columns}
         app.folder.update(view.id, {**view.doc, "log": log})
         return view_of(request, view.name, view.version)
@@ -90,7 +90,7 @@ def _refuse_job(transport: str | None) -> None:
 
 
 def _log_dto(app: App, view: Entity, group: Entity) -> dict[str, Any]:
-    # Without the transport the client takes a group that is no stream for a job's.
+    # Without the transport the client takes this group, which is not a stream, for a job's.
     log = {"id": group.id, "untransformedLogFg": full(app, group), "transport": "realtime"}
     return {**log, "extraLoggingColumns": view.doc["log"]["extra"]}
 

@@ -135,10 +135,10 @@ def download(request: Request, path: str) -> StreamingResponse:
     place = existing(request, path)
     try:
         if not S_ISREG(place.stat().st_mode):
-            raise ApiError(110038, f"{path!r} is no file.")
+            raise ApiError(110038, f"{path!r} is not a file.")
         stream = place.open("rb")
     except IsADirectoryError:  # since we looked
-        raise ApiError(110038, f"{path!r} is no file.") from None
+        raise ApiError(110038, f"{path!r} is not a file.") from None
     except FileNotFoundError:  # removed since it was found
         raise _missing(path) from None
     size = os.fstat(stream.fileno()).st_size

@@ -31,8 +31,8 @@ STATISTICS_DEFAULT = {
     "exactUniqueness": False,
     "columns": [],
 }
-# Arguments of create_feature_group that only mean something to a service this server does not have,
-# such as the online store, or to how a cluster lays out files: accepted, and said once.
+# Arguments of create_feature_group that are for services this server does not have, such as the online
+# store, or for the layout of a cluster's files: accepted, with one warning.
 _IGNORED_FIELDS = (
     *("embeddingIndex", "ttl", "partitionedBy", "zorderBy", "clusteredBy", "sortOrder"),
     *("bucketIndex", "notificationTopicName", "onlineConfig"),

@@ -115,7 +115,7 @@ def put(request: Request, registry: int, key: str) -> Reply:
             for tag, value in tags.items():
                 app.folder.set_item(model.id, "tag", tag, value)
     except Exists:
-        raise ApiError(360011, f"The model {name!r} version {version} exists.") from None
+        raise ApiError(360011, f"The model {name!r} version {version} already exists.") from None
     return Reply(201, model_dto(app, model))
 
 

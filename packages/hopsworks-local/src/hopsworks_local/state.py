@@ -92,7 +92,7 @@ class Folder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.path.chmod(0o700)
-            # The -wal first: whoever has just begun this folder has filled the other before it.
+            # The -wal is read first: a server that has just made this folder fills the other file first.
             if _size(self.path / f"{self.database.name}-wal") and not _size(self.database):
                 raise FolderError(
                     f"The metadata file {self.database} is missing or empty, but its -wal is there: "
@@ -125,7 +125,7 @@ class Folder:
             version = execute("PRAGMA user_version").fetchone()[0]
             if version == 0 and not execute("SELECT 1 FROM sqlite_master").fetchone():
                 if self.tables.is_dir() and any(self.tables.iterdir()):
-                    # Taken for a new folder, it would lose every table to the sweep.
+                    # The sweep would remove every table of what looks like a new folder.
                     raise FolderError(
                         f"The metadata file {self.database} is missing or empty, but {self.tables} "
                         "has tables: put the file back with its -wal, or move the tables away."

@@ -21,7 +21,7 @@ def check(folder: Folder, name: str, value: Any) -> None:
 
     schema = _schema(folder, name)
     if not isinstance(schema, dict):
-        raise ApiError(370005, f"The schema of the tag {name!r} is wrong: it is no object.")
+        raise ApiError(370005, f"The schema of the tag {name!r} is wrong: it is not an object.")
     try:
         validator = validators.validator_for(schema)
         validator.check_schema(schema)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 VIEW = "featureview/{name}/version/{version:int}"
 DATASETS = VIEW + "/trainingdatasets"
-# What a feature of a view can be -> the error code when it is not in the view's query.
+# The roles of a view's features, with the error code for a feature that is not in the view's query.
 _ROLES = {"label": 270142, "inferenceHelperColumn": 270142, "trainingHelperColumn": 270225}
 
 
