@@ -29,7 +29,7 @@ from wine.prepare import distinct_wines, training_part
 hypothesis.settings.register_profile("shared machine", deadline=None)  # seconds say nothing there
 hypothesis.settings.load_profile("shared machine")
 # fixtures that start programs, servers or a browser
-SYSTEM = {"empty_pipeline", "empty_server", "reader", "server", "project", "open_page"}
+SYSTEM = {"empty_pipeline", "empty_server", "reader", "server", "project", "browser"}
 SYSTEM |= {"github", "hub", "small"}
 LONGEST_FIRST = (  # in two processes, what takes minutes must not be begun last
     "test_faults",

@@ -104,5 +104,6 @@ def test_one_measurement_one_model_and_one_metric_more(mine):
     space = assemble(sources("predictor", mine.root), mine.store.parent / "space")
     with hopsworks_local.start(mine.store, "wine") as server:
         done = mine.run("-c", PREDICTOR, cwd=space, variables=server.env)
-    shown = json.loads(succeeded(done).splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout.splitlines()[-1])
     assert shown == {"field": True, "curve": True, "moved": True}

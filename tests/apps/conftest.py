@@ -41,7 +41,8 @@ from wine.groups import WINE
 from wine.prepare import training_part
 
 START_SECONDS = 180
-PHONE = {"width": 390, "height": 844}
+PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+UPLOADED = "Method not implemented"  # which Gradio warns of itself when a file is uploaded
 NOON = datetime.datetime.combine(today(), datetime.time(12), datetime.UTC)
 expect.set_options(timeout=15_000)  # other tests may keep the machine busy
 QUIET = (  # without these, Chromium asks its maker's hosts for this and that
@@ -85,26 +86,26 @@ class App:
 @pytest.fixture(scope="session")
 def start_app(empty_pipeline, tmp_path_factory):
     """Starts apps: ``start_app("predictor", HOPSWORKS_HOST=...)`` returns an App at once, which
-    may not answer yet (``wait``); all are ended with the session.
+    may not answer yet (``wait``); all are stopped with the session.
 
-    The app is put together as its Space is. Variables are added to those of the machine;
-    REFRESH_SECONDS is 2 unless given. Each app keeps its files in a folder of its own.
+    The app is assembled as its Space is. Variables are added to those of the machine;
+    REFRESH_SECONDS is 1 unless given. Each app keeps its files in a folder of its own.
     """
     started, places = [], []
 
-    def start(name, **variables):
+    def start(name, python=sys.executable, **variables):
         folder = tmp_path_factory.mktemp(name)
         assemble(sources(name, empty_pipeline.root), folder / "app")
         places.append(reserved())
         port = port_of(places[-1])
         env = {k: v for k, v in empty_pipeline.env.items() if not k.startswith("GRADIO_")}
         env |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "files")}
-        env |= {"REFRESH_SECONDS": "2", "PYTHONUNBUFFERED": "1"} | variables
+        env |= {"REFRESH_SECONDS": "1", "PYTHONUNBUFFERED": "1"} | variables
         # each program needs a folder for certificates of its own, and the apps make one
         env.pop("HOPSWORKS_CERT_FOLDER", None)
         with open(folder / "log", "w") as log:
             process = subprocess.Popen(
-                [sys.executable, "app.py"],
+                [python, "app.py"],
                 cwd=folder / "app",
                 env=env,
                 stdout=log,
@@ -167,10 +168,14 @@ def window(year, trained):
 @contextlib.contextmanager
 def project_of(pipeline):
     """The project in a pipeline's Hopsworks, to write to."""
-    with (
-        hopsworks_local.start(pipeline.store, "wine") as server,
-        patch.dict(os.environ, server.env),
-    ):
+    with hopsworks_local.start(pipeline.store, "wine") as server, connected(server.env) as project:
+        yield project
+
+
+@contextlib.contextmanager
+def connected(env):
+    """The project of the Hopsworks that the variables ``env`` name."""
+    with patch.dict(os.environ, env):
         yield connect()
         client.logout()
 
@@ -196,19 +201,43 @@ class Predictor:
 
 
 @pytest.fixture(scope="session")
-def predictor(trained_folder):
-    """The predictor in this process, asking the ``trained`` model: a Predictor."""
-    app, live, look, served = load("predictor", "app", "live", "look", "served")
+def served(trained_folder):
+    """The ``trained`` model, as the predictor serves it."""
     now = datetime.datetime.now(datetime.UTC)
-    answering = served.Served(trained_folder, 1, now, model.describe(trained_folder, "trained"))
-    reading = live.Live(lambda project, last: answering, 60, log_in=lambda: None)
+    description = model.describe(trained_folder, "trained")
+    return load("predictor", "served").Served(trained_folder, 1, now, description)
+
+
+@pytest.fixture(scope="session")
+def predictor(served):
+    """The predictor in this process, with the ``trained`` model: a Predictor."""
+    with opened("predictor", lambda project, last: served) as url:
+        yield Predictor(url, served)
+
+
+@contextlib.contextmanager
+def opened(name, read=None, failure=None, log_in=lambda: None, first=15):
+    """An app in this process that shows what ``read`` returns; gives its address.
+
+    ``failure`` names an exception of live.py and its text, to be raised instead. Pages wait
+    ``first`` seconds for the first read.
+    """
+    app, live, look = load(name, "app", "live", "look")
+
+    def fail(project, last):
+        raise getattr(live, failure[0])(failure[1])
+
+    read = fail if failure else read
+    reading = live.Live(read, 60, log_in=log_in)
+    reading.first = functools.partial(reading.first, timeout=first)
     blocks, place = app.build(reading), reserved()
-    settings = look.settings(blocks, app.DESCRIPTION, app.MIDDLEWARE)
+    settings = look.settings(blocks, app.DESCRIPTION, getattr(app, "MIDDLEWARE", ()))
+    footer = ["api"] if name == "predictor" else []
     blocks.launch(
         **settings, server_port=port_of(place), prevent_thread_lock=True, quiet=True,
-        footer_links=["api"],
+        footer_links=footer,
     )  # fmt: skip
-    yield Predictor(f"http://127.0.0.1:{port_of(place)}", answering)
+    yield f"http://127.0.0.1:{port_of(place)}"
     blocks.close(verbose=False)
     place.close()
 
@@ -226,10 +255,27 @@ def browser():
 
 @pytest.fixture
 def open_page(browser):
-    """Opens pages: ``open_page(url, viewport=PHONE, color_scheme="dark")``; the options are those
-    of a browser context. In the end no page may have said an error or a warning on its console,
-    have failed, or have asked another host for anything, unless it matches ``expected``, a
-    regular expression.
+    """Opens pages; see ``pages``."""
+    with pages(browser) as open_page:
+        yield open_page
+
+
+@pytest.fixture(scope="module")
+def shared_page(browser, predictor):
+    """A page of the predictor that a module's tests share, since loading one takes a second."""
+    with pages(browser) as open_page:
+        page = open_page(predictor.url, expected=UPLOADED)
+        expect(page.locator("#result .grade")).to_be_visible(timeout=20_000)
+        yield page
+
+
+@contextlib.contextmanager
+def pages(browser):
+    """Give a function that opens pages: ``open_page(url, viewport=PHONE, color_scheme="dark")``.
+
+    The options are those of a browser context. In the end no page may have an error or a warning
+    on its console, have failed, or have made a request to another host, unless it matches
+    ``expected``, a regular expression.
     """
     contexts, troubles = [], []
 
@@ -319,19 +365,33 @@ def load(app, name, *others):
                 del sys.modules[key]
 
 
-def assert_accessible(page):
-    """No finding of axe-core that it calls serious or critical, once the page stands still."""
-    # what is still fading in is paler than it will be, and would be found too pale
+def assert_accessible(page, rules=None):
+    """axe-core has no serious or critical finding, by all its rules or some."""
+    # what is still fading in is paler than it will be
     page.wait_for_function("document.getAnimations().every(a => a.playState !== 'running')")
-    found = Axe().run(page).response["violations"]
-    told = [
+    options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
+    findings = Axe().run(page, options=options).response["violations"]
+    texts = [
         f"{finding['impact']}: {finding['help']} ({finding['id']})\n    {node['html'][:200]}\n    "
         + node["failureSummary"].replace("\n", "\n    ")
-        for finding in found
+        for finding in findings
         if finding["impact"] in ("serious", "critical")
         for node in finding["nodes"]
     ]
-    assert not told, f"{page.url} has {len(told)} serious findings\n" + "\n".join(told)
+    assert not texts, f"{page.url} has {len(texts)} serious findings\n" + "\n".join(texts)
+
+
+def assert_readable(page):
+    """The page fits a desktop and a phone, and axe-core finds nothing, in light and dark."""
+    for viewport in (PHONE, DESKTOP):
+        page.set_viewport_size(viewport)
+        assert_fits(page)
+    assert_accessible(page)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("document.body.classList.contains('dark')")
+    assert_accessible(page, ["color-contrast"])
+    page.emulate_media(color_scheme="light")
+    page.wait_for_function("!document.body.classList.contains('dark')")
 
 
 def assert_fits(page):

@@ -10,18 +10,20 @@ import pytest
 from playwright.sync_api import expect
 from sklearn.metrics import cohen_kappa_score
 
-import hopsworks_local
 from tests.apps.conftest import (
+    DESKTOP,
     PHONE,
     assert_accessible,
     assert_fits,
+    assert_readable,
+    connected,
     daily,
     day,
     load,
+    opened,
     predictions,
     project_of,
 )
-from tests.processes import succeeded
 from tests.servers import Hopsworks
 from wine import features
 from wine.columns import GRADES, MEASUREMENTS, NAMES
@@ -211,26 +213,18 @@ def test_the_app_sends_what_is_new(served_pipeline, trained, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def long_pipeline(served_pipeline, year, tmp_path_factory):
-    """A pipeline after a year of daily wines, the last of today, all predicted."""
-    pipeline = served_pipeline.copy(tmp_path_factory.mktemp("year") / "hopsworks")
-    made = predictions(year, year["predicted_grade"])
-    made.loc[made.index[-10:], "model_version"] = 2
-    with project_of(pipeline) as project:
-        features.write(project.get_feature_store(), DAILY, year[list(DAILY.columns)])
-        features.write(project.get_feature_store(), PREDICTION, made)
-    return pipeline
+def year_monitor(year, trained):
+    """The address of a monitor, in this process, of a year of daily wines and two versions."""
+    history = load("monitor", "history")
+    model = history.Model(1, trained.spec, trained.data.wines)
+    wines = year.astype({"model_version": float})
+    wines.loc[wines.index[-10:], "model_version"] = 2.0
+    with opened("monitor", lambda project, last: history.History(wines, model, "")) as url:
+        yield url
 
 
-@pytest.fixture(scope="module")
-def long_monitor(long_pipeline, start_app):
-    """The monitor of a year of wines, an App."""
-    with hopsworks_local.start(long_pipeline.store, "wine") as server:
-        yield start_app("monitor", **server.env).wait()
-
-
-def test_windows_hover_values_and_download(long_monitor, year, open_page):
-    shown = open_page(long_monitor.url)
+def test_windows_hover_values_and_download(year_monitor, year, open_page):
+    shown = open_page(year_monitor)
     expect(shown.locator(".sentence")).to_contain_text("of 30 daily wines", timeout=SOON)
     points = shown.locator("#agreement .mark-symbol path")
     expect(points).to_have_count(30)
@@ -250,38 +244,42 @@ def test_windows_hover_values_and_download(long_monitor, year, open_page):
     pd.testing.assert_frame_equal(downloaded[columns], year[columns], check_dtype=False)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, PHONE], ids=["wide", "phone"])
-def test_everyone_can_read_it(long_monitor, open_page, viewport, scheme):
-    shown = open_page(long_monitor.url, viewport=viewport, color_scheme=scheme)
+def test_everyone_can_read_it(year_monitor, open_page):
+    shown = open_page(year_monitor)
     expect(shown.locator(".chart svg.marks")).to_have_count(2, timeout=SOON)
-    assert_accessible(shown)
-    assert_fits(shown)
-    sizes = shown.locator(".chart svg.marks text").evaluate_all(
-        "all => all.map(t => parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a)"
-    )
-    assert len(sizes) > 10
-    assert min(sizes) >= LEGIBLE
-    (card,) = colours(shown, ".chart", "backgroundColor")
-    for mark in ("expected_marks line", "unseen_marks line", "version_marks line", "cross_marks path",
-                 "red_marks path", "white_marks path", ".mark-line path"):  # fmt: skip
-        selector = f".chart svg {mark if mark.startswith('.') else '.' + mark}"
-        assert contrast(*colours(shown, selector, "stroke"), card) >= 3, mark
-    for cell in range(49):
-        one = f"table.matrix td >> nth={cell}"
-        assert contrast(*colours(shown, one, "color", "backgroundColor")) >= 4.5
+    assert_readable(shown)
+    for viewport in (DESKTOP, PHONE):
+        shown.set_viewport_size(viewport)
+        sizes = shown.locator(".chart svg.marks text").evaluate_all(
+            "all => all.map(t => parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a)"
+        )
+        assert len(sizes) > 10
+        assert min(sizes) >= LEGIBLE
+    for scheme in ("light", "dark"):
+        shown.emulate_media(color_scheme=scheme)
+        dark = "" if scheme == "dark" else "!"
+        shown.wait_for_function(f"{dark}document.body.classList.contains('dark')")
+        ((card,),) = colours(shown, "#agreement", "backgroundColor")
+        for mark in ("expected_marks line", "unseen_marks line", "version_marks line",
+                     "cross_marks path", "red_marks path", "white_marks path", "mark-line path"):  # fmt: skip
+            first, *_ = colours(shown, f".chart svg .{mark}", "stroke")
+            assert contrast(*first, card) >= 3, mark
+        cells = colours(shown, "table.matrix td", "color", "backgroundColor")
+        assert len(cells) == 49
+        assert min(contrast(*cell) for cell in cells) >= 4.5
 
 
 def colours(page, selector, *properties):
-    """Properties of the first element of a selector that are colours, as [red, green, blue]."""
-    texts = page.locator(selector).first.evaluate(
-        "(e, names) => names.map(name => getComputedStyle(e)[name])", properties
+    """Properties of each element of a selector that are colours, as [red, green, blue]."""
+    elements = page.locator(selector).evaluate_all(
+        "(all, names) => all.map(e => names.map(name => getComputedStyle(e)[name]))", properties
     )
-    numbers = [[float(part) for part in re.findall(r"[\d.]+", text)[:3]] for text in texts]
-    return [
-        np.array(one) * (255 if text.startswith("color(srgb") else 1)
-        for one, text in zip(numbers, texts, strict=True)
-    ]
+    return [[_rgb(text) for text in texts] for texts in elements]
+
+
+def _rgb(text):
+    numbers = np.array([float(part) for part in re.findall(r"[\d.]+", text)[:3]])
+    return numbers * (255 if text.startswith("color(srgb") else 1)
 
 
 def contrast(one, other):
@@ -297,54 +295,53 @@ def contrast(one, other):
 
 
 def test_the_page_follows_the_wines_as_they_come_and_outlives_hopsworks(
-    served_pipeline, start_app, open_page, tmp_path
+    served_pipeline, start_app, open_page, trained, tmp_path
 ):
-    pipeline = served_pipeline.copy(tmp_path / "hopsworks")
-    server = Hopsworks(pipeline)
+    server = Hopsworks(served_pipeline.copy(tmp_path / "hopsworks"))
     app = start_app("monitor", **server.env).wait()
     shown = open_page(app.url, viewport=PHONE)
     sentence, head = shown.locator(".sentence"), shown.locator("#head")
     expect(sentence).to_contain_text("No daily wine has a prediction yet.", timeout=SOON)
     assert_accessible(shown)
 
-    succeeded(pipeline.run("daily.py", "--date", day(0)))
-    expect(shown.locator(".today")).to_contain_text("not predicted yet", timeout=SOON)
-    succeeded(pipeline.run("inference.py"))
-    expect(sentence).to_contain_text("The one daily wine", timeout=SOON)
-    assert_accessible(shown)
-    assert_fits(shown)
+    wines = daily([day(back) for back in range(4, -1, -1)], trained.data.train)
+    graded = predictions(wines, wines["reference_grade"])
+    with connected(server.env) as project:
+        store = project.get_feature_store()
+        features.write(store, DAILY, wines[-1:])
+        expect(shown.locator(".today")).to_contain_text("not predicted yet", timeout=SOON)
+        features.write(store, PREDICTION, graded[-1:])
+        expect(sentence).to_contain_text("The one daily wine agrees", timeout=SOON)
+        assert_accessible(shown)
+        assert_fits(shown)
+        features.write(store, DAILY, wines[:-1])
+        features.write(store, PREDICTION, graded[:-1])
+    expect(sentence).to_contain_text("5 of 5 daily wines agree", timeout=SOON)
 
-    succeeded(pipeline.run("daily.py", "--date", day(0), "--days", "5"))
-    succeeded(pipeline.run("inference.py"))
-    expect(sentence).to_contain_text("of 5 daily wines", timeout=SOON)
     server.kill()
     away = "127.0.0.1 cannot be reached. The data are of"
     expect(head).to_contain_text(away, timeout=SOON)
     late = open_page(app.url)
     for kept in (shown, late):
         expect(kept.locator("#head")).to_contain_text(away, timeout=SOON)
-        expect(kept.locator(".sentence")).to_contain_text("of 5 daily wines")
+        expect(kept.locator(".sentence")).to_contain_text("5 of 5 daily wines")
     assert_accessible(shown)
     server.start()
     for back in (shown, late):
         expect(back.locator("#head")).not_to_contain_text("reached", timeout=SOON)
     server.kill()
     assert "Reading data" not in app.output, "the client's own drawing"
+    for page in (shown, late):
+        page.close()
+    app.stop()
 
 
-def test_without_a_key_or_with_a_refused_one_it_says_how_to_connect(start_app, open_page, tmp_path):
-    with hopsworks_local.start(tmp_path, "wine") as server:
-        refused = server.env | {"HOPSWORKS_API_KEY": "0123456789abcdef.wrong"}
-        cases = {
-            "HOPSWORKS_API_KEY is not set.": {},
-            "127.0.0.1 refused the API key: check HOPSWORKS_API_KEY and its scopes.": refused,
-        }
-        started = {text: start_app("monitor", **variables) for text, variables in cases.items()}
-        for text, app in started.items():
-            shown = open_page(app.wait().url, viewport=PHONE)
-            head = shown.locator("#head")
-            expect(head).to_contain_text(f"Not connected to Hopsworks. {text}", timeout=SOON)
-            expect(head).to_contain_text("How to connect")
-            expect(shown.get_by_role("button", name="Refresh")).to_be_hidden()
-            assert_accessible(shown)
-            assert_fits(shown)
+def test_without_a_connection_the_page_says_how_to_connect(open_page):
+    failure = "NotConnected", "HOPSWORKS_API_KEY is not set."
+    with opened("monitor", failure=failure) as url:
+        shown = open_page(url, viewport=PHONE)
+        head = shown.locator("#head")
+        expect(head).to_contain_text("Not connected to Hopsworks. HOPSWORKS_API_KEY is not set.")
+        expect(head).to_contain_text("How to connect")
+        expect(shown.get_by_role("button", name="Refresh")).to_be_hidden()
+        assert_readable(shown)

@@ -1,6 +1,5 @@
 """What is a wine, and what the model answers: checks.py, served.py and page.py alone."""
 
-import datetime
 import re
 
 import numpy as np
@@ -80,14 +79,6 @@ def test_a_unit_may_be_spelled_in_any_usual_way():
     sugar = OnlyColumns.columns[NAMES.index("residual_sugar")]
     for text in ("2.5 g/dm³", "2.5 g/dm3", "2.5g/L", "2,5 g/l"):
         assert checks.number(text, sugar) == 2.5
-
-
-@pytest.fixture(scope="module")
-def served(trained_folder):
-    """The ``trained`` model, as the app serves it."""
-    now = datetime.datetime.now(datetime.UTC)
-    description = model.describe(trained_folder, "trained")
-    return load("predictor", "served").Served(trained_folder, 1, now, description)
 
 
 def test_the_app_answers_as_wine_model_does(served, wines):

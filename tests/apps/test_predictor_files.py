@@ -16,13 +16,7 @@ from tests.apps.conftest import load
 from wine import model
 from wine.columns import BY_NAME, FEATURES, GRADES, NAMES
 
-files, graded, served_module = load("predictor", "files", "graded", "served")
-
-
-@pytest.fixture(scope="module")
-def served(trained_folder):
-    """The ``trained`` model, as the app serves it."""
-    return served_module.Served(trained_folder, 1, None, model.describe(trained_folder, "trained"))
+files, graded = load("predictor", "files", "graded")
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +76,7 @@ SPELLINGS = (
 
 @settings(
     deadline=None,
-    max_examples=200,
+    max_examples=100,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
@@ -444,12 +438,10 @@ proves each row and generates this page.
 
 
 @pytest.fixture
-def page(open_page, predictor):
+def page(shared_page):
     """The predictor's page, open at the tab for files."""
-    # "Method not implemented" is what Gradio says of itself when a file is uploaded
-    page = open_page(predictor.url, expected="Method not implemented")
-    page.get_by_role("tab", name="Many wines").click(timeout=20_000)
-    return page
+    shared_page.get_by_role("tab", name="Many wines").click()
+    return shared_page
 
 
 def give(page, path):

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,8 +15,17 @@ from gradio_client.exceptions import AppError
 from playwright.sync_api import expect
 
 import hopsworks_local
-from tests.apps.conftest import answer_of, assert_accessible, model_folder
-from wine import model
+from tests.apps.conftest import (
+    answer_of,
+    assert_accessible,
+    assert_readable,
+    connected,
+    load,
+    model_folder,
+    opened,
+    project_of,
+)
+from wine import model, registry
 from wine.columns import FEATURES, GRADES
 
 
@@ -90,13 +100,13 @@ def test_the_api_says_what_is_wrong(client, post, predictor, capfd):
             "part.",
         ),
     ]
-    for changes, said in cases:
+    for changes, text in cases:
         event, data = post("predict", wine | changes)
-        assert (event, data["error"]) == ("error", said)
+        assert (event, data["error"]) == ("error", text)
     # in a list, each gets its own sentence and costs the others nothing
     event, (answers,) = post("predict_many", [wine | changes for changes, _ in cases] + [wine, 3])
     assert event == "complete"
-    assert [answer["error"] for answer in answers[:-2]] == [said for _, said in cases]
+    assert [answer["error"] for answer in answers[:-2]] == [text for _, text in cases]
     assert answers[-2]["grade"] == predictor.answer(wine)[0]
     assert answers[-1] == {
         "error": "Give the wine as an object with a value for every measurement."
@@ -161,7 +171,9 @@ def test_the_examples_on_the_page_run_as_they_stand(open_page, predictor):
         return done.stdout
 
     shown = json.loads(copied("answer"))
-    by_python = ast.literal_eval(run(sys.executable, "-c", copied("Python example")))
+    examples = copied("Python example") + "\n" + copied("batch example")
+    by_python, *lines = run(sys.executable, "-c", examples).splitlines()
+    by_python = ast.literal_eval(by_python)
     event, data = run("sh", "-c", copied("curl example")).strip().split("\n")
     assert event == "event: complete"
     assert json.loads(data.removeprefix("data: ")) == [by_python]
@@ -171,21 +183,13 @@ def test_the_examples_on_the_page_run_as_they_stand(open_page, predictor):
     assert by_python["probabilities"] == pytest.approx(shown["probabilities"], abs=5e-4)
     grade, score = predictor.answer(predictor.served.typical("red"))
     assert (by_python["grade"], by_python["predicted_score"]) == (grade, pytest.approx(score))
-    lines = run(sys.executable, "-c", copied("batch example")).splitlines()
     stronger = predictor.answer(predictor.served.typical("red") | {"alcohol": 12.5})[0]
     assert lines == [f"{grade} None", f"{stronger} None"]
 
 
-# two versions that grade every wine 3: the first is to be served, the second, newer, is not
-REGISTER = """
-import json, pathlib, tempfile
-import pandas as pd
-from wine import registry
-from wine.connection import connect
-
-project = connect()
-with tempfile.TemporaryDirectory() as folder:
-    files = pathlib.Path(registry.fetch(registry.served(project), folder))
+def register_two(project, folder):
+    """Register two versions that grade every wine 3: only the first, older one is approved."""
+    files = Path(registry.fetch(registry.served(project), folder))
     spec = json.loads((files / "spec.json").read_text())
     spec["cuts"] = [cut + 10 for cut in spec["cuts"]]
     for example in spec["examples"]:
@@ -194,9 +198,10 @@ with tempfile.TemporaryDirectory() as folder:
         column["typical"] = {kind: value * 1.01 for kind, value in column["typical"].items()}
     for name, approved in [("a stern taster", True), ("not good enough", False)]:
         (files / "spec.json").write_text(json.dumps(spec | {"model": name}))
-        registry.register(project, files, metrics={}, wines=pd.read_csv(files / "wines.csv"),
-                          approved=approved, description="grades every wine 3")
-"""
+        registry.register(
+            project, files, metrics={}, wines=pd.read_csv(files / "wines.csv"),
+            approved=approved, description="grades every wine 3",
+        )  # fmt: skip
 
 
 def test_a_newly_approved_version_answers_without_a_restart_and_outlives_hopsworks(
@@ -216,8 +221,8 @@ def test_a_newly_approved_version_answers_without_a_restart_and_outlives_hopswor
         expect(page.locator("#result .expected")).to_have_text(f"{expected:.2f}")
         expect(grade).to_have_attribute("data-grade", str(before))
 
-        done = pipeline.run("-c", REGISTER)
-        assert done.returncode == 0, done.stderr
+        with connected(server.env) as project:
+            register_two(project, tmp_path / "model")
         expect(version).to_contain_text("Model version 2 (a stern taster)", timeout=20_000)
         # what was typed stays, and is graded by the new version
         expect(grade).to_have_attribute("data-grade", "3")
@@ -242,45 +247,36 @@ def test_a_newly_approved_version_answers_without_a_restart_and_outlives_hopswor
     app.stop()
 
 
-def test_without_a_model_the_page_says_what_to_do(
-    open_page, start_app, served_pipeline, empty_server, tmp_path
-):
+@pytest.mark.parametrize(
+    ("failure", "text", "heading", "shown"),
+    [
+        ("NotConnected", "No key.", "How to connect", "Not connected to Hopsworks. No key."),
+        ("NothingToShow", "No model.", "No model to show yet", "No model."),
+    ],
+)
+def test_without_a_model_the_page_says_what_to_do(open_page, failure, text, heading, shown):
+    with opened("predictor", failure=(failure, text)) as url:
+        page = open_page(url)
+        expect(page.locator("#head .banner")).to_have_text(shown)
+        assert page.get_by_role("heading").all_inner_texts() == [heading]
+        expect(page.get_by_role("tab", name="One wine")).to_be_hidden()
+        assert_readable(page)
+        with pytest.raises(AppError, match=f"There is no model yet. {text}"):
+            Client(url, verbose=False).predict(wine={}, api_name="/predict")
+
+
+def test_a_model_that_is_missing_or_damaged_is_named(served_pipeline, empty_server, tmp_path):
+    served = load("predictor", "served")
+    with (
+        connected(empty_server.env) as project,
+        pytest.raises(served.NothingToShow, match="No served model wine_quality in the registry"),
+    ):
+        served.latest(project, None)
     damaged = served_pipeline.copy(tmp_path / "damaged")
     with open(model_folder(damaged) / "wines.csv", "a") as file:
         file.write("\n")
     with (
-        hopsworks_local.start(damaged.store, "wine") as altered,
+        project_of(damaged) as project,
+        pytest.raises(served.NothingToShow, match=r"wines\.csv is not the one that was registered"),
     ):
-        not_connected = {
-            "HOPSWORKS_API_KEY is not set.": start_app("predictor"),
-            "127.0.0.1 refused the API key: check HOPSWORKS_API_KEY and its scopes.": start_app(
-                "predictor", **empty_server.env | {"HOPSWORKS_API_KEY": "0123456789abcdef.refused"}
-            ),
-        }
-        nothing = {
-            "No served model wine_quality in the registry: run train.ipynb first.": (
-                start_app("predictor", **empty_server.env)
-            ),
-            "The model's wines.csv is not the one that was registered (its SHA-256 differs), so the model "
-            "was not loaded. Run train.ipynb to register a new version.": (
-                start_app("predictor", **altered.env)
-            ),
-        }
-        for said, app in (not_connected | nothing).items():
-            app.wait()
-            page = open_page(app.url)
-            expect(page.locator("#head .banner")).to_contain_text(said, timeout=20_000)
-            headings = page.get_by_role("heading").all_inner_texts()
-            if app in nothing.values():
-                assert headings == ["No model to show yet"]
-                expect(page.locator("#head .banner")).to_have_text(said)
-            else:
-                assert headings == ["How to connect"]
-                expect(page.locator("#head .banner.bad")).to_contain_text("Not connected")
-            expect(page.get_by_role("tab", name="One wine")).to_be_hidden()
-            assert_accessible(page)
-            with pytest.raises(AppError, match="There is no model yet"):
-                Client(app.url, verbose=False).predict(wine={}, api_name="/predict")
-            assert app.process.poll() is None
-            page.close()
-            app.stop()
+        served.latest(project, None)
