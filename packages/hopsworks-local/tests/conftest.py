@@ -101,13 +101,13 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> App:
 
 @pytest.fixture
 def web(app: App) -> TestClient:
-    """Sends requests to the app without a socket and without a key; keeps cookies."""
+    """Return a client of the app without a socket and without a key; it keeps cookies."""
     return TestClient(application(app), "https://127.0.0.1", raise_server_exceptions=False)
 
 
 @pytest.fixture
 def api(app: App, web: TestClient) -> Callable[..., Any]:
-    """Sends what the client would never send: method, address below the project, JSON or bytes."""
+    """Return a function that sends what the client never sends: method, path below the project, body."""
 
     def send(method: str, path: str, body: Any = None, **options: Any) -> Any:
         headers = {"Authorization": f"ApiKey {app.api_key}"}
@@ -124,7 +124,7 @@ def api(app: App, web: TestClient) -> Callable[..., Any]:
 
 @pytest.fixture
 def rest(server: hopsworks_local.Server) -> Callable[..., requests.Response]:
-    """Sends what the client would never send: method, path below the feature store, body."""
+    """Return a function that sends what the client never sends, below the feature store."""
     session = requests.Session()
     session.headers["Authorization"] = f"ApiKey {server.env['HOPSWORKS_API_KEY']}"
     session.verify, session.trust_env = False, False
@@ -140,10 +140,10 @@ def rest(server: hopsworks_local.Server) -> Callable[..., requests.Response]:
 
 @pytest.fixture(scope="module")
 def project(backend: str, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A logged-in project; each module logs in anew, as other tests may have logged in elsewhere."""
+    """Log in for each module, as other tests may have logged in elsewhere; yield the project."""
     env = {} if backend == "live" else request.getfixturevalue("server").env
-    with _logged_in(env) as found:
-        yield found
+    with _logged_in(env) as result:
+        yield result
 
 
 @pytest.fixture(scope="module")
@@ -172,44 +172,44 @@ def name() -> str:
 
 @pytest.fixture
 def make_group(fs: Any) -> Iterator[Callable[..., Any]]:
-    """Makes feature groups, filled with a frame, and deletes them in the end."""
-    made = []
+    """Return a function that makes a filled feature group; all are deleted at the end."""
+    created = []
 
     def make(df: pd.DataFrame, primary_key: tuple[str, ...] = ("id",), **options: Any) -> Any:
         options.setdefault("name", f"t{secrets.token_hex(6)}")
         options.setdefault("version", 1)
         group = fs.create_feature_group(primary_key=list(primary_key), **options)
         group.insert(df)
-        made.append(group)
+        created.append(group)
         return group
 
     yield make
-    for group in made:
-        found = fs.get_feature_group(group.name, group.version)
-        if found is not None:
-            found.delete(force=True)
+    for group in created:
+        result = fs.get_feature_group(group.name, group.version)
+        if result is not None:
+            result.delete(force=True)
 
 
 @pytest.fixture
 def make_view(fs: Any, name: str) -> Iterator[Callable[..., Any]]:
-    """Makes feature views and deletes them in the end."""
-    made = []
+    """Return a function that makes a feature view; all are deleted at the end."""
+    created = []
 
     def make(query: Any, **options: Any) -> Any:
         view = fs.create_feature_view(name, query, **{"version": 1, **options})
-        made.append(view)
+        created.append(view)
         return view
 
     yield make
-    for view in made:
+    for view in created:
         with contextlib.suppress(Exception):  # a test may have deleted it already
             view.delete()
 
 
 @pytest.fixture
 def make_model(registry: Any, name: str, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """Saves models (the client sleeps five seconds for each) and deletes them in the end."""
-    made = []
+    """Return a function that saves a model (the client sleeps for five seconds); all are deleted at the end."""
+    created = []
 
     def make(**options: Any) -> Any:
         folder = tmp_path / "model"
@@ -218,23 +218,23 @@ def make_model(registry: Any, name: str, tmp_path: Path) -> Iterator[Callable[..
         (folder / "sub" / "notes.txt").write_text("nested")
         model = registry.python.create_model(name, **options)
         model.save(str(folder))
-        made.append(model)
+        created.append(model)
         return model
 
     yield make
-    for model in made:
+    for model in created:
         with contextlib.suppress(Exception):
             model.delete()
 
 
 @pytest.fixture(scope="session")
 def rows() -> Callable[[Any], pd.DataFrame]:
-    """Reads a query without the half second that `read()` spends on its animation."""
+    """Return a function that reads a query, without the half second of animation in `read()`."""
     import pyarrow as pa
 
     def read(query: Any) -> pd.DataFrame:
         with query.read_batches() as batches:
-            found = list(batches)
-        return pa.Table.from_batches(found).to_pandas() if found else pd.DataFrame()
+            result = list(batches)
+        return pa.Table.from_batches(result).to_pandas() if result else pd.DataFrame()
 
     return read

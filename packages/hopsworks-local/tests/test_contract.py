@@ -68,12 +68,12 @@ def test_created_on_first_insert_and_read_back(fs: Any, make_group: Any, people:
     back = group.read().sort_values("id").reset_index(drop=True)
     pd.testing.assert_frame_equal(back[people.columns], people)
 
-    found = fs.get_feature_group(group.name, 1)
-    assert found.description == "people"
-    assert found.primary_key == ["id"]
-    assert found.event_time == "since"
-    assert [f.name for f in found.features] == list(people.columns)
-    types = {f.name: f.type for f in found.schema}
+    result = fs.get_feature_group(group.name, 1)
+    assert result.description == "people"
+    assert result.primary_key == ["id"]
+    assert result.event_time == "since"
+    assert [f.name for f in result.features] == list(people.columns)
+    types = {f.name: f.type for f in result.schema}
     assert types == {
         "id": "bigint",
         "city": "string",
@@ -187,9 +187,9 @@ def test_descriptions_can_change(fs: Any, make_group: Any, people: Any) -> None:
     group = make_group(people)
     group.update_description("new words")
     group.update_feature_description("city", "where")
-    found = fs.get_feature_group(group.name, 1)
-    assert found.description == "new words"
-    assert found.get_feature("city").description == "where"
+    result = fs.get_feature_group(group.name, 1)
+    assert result.description == "new words"
+    assert result.get_feature("city").description == "where"
 
 
 def test_deprecation_is_a_flag(fs: Any, make_group: Any, people: Any) -> None:
@@ -210,8 +210,8 @@ def test_compute_statistics(fs: Any, make_group: Any, people: Any) -> None:
     group = make_group(people)
     assert group.get_statistics() is None
     group.compute_statistics()
-    found = fs.get_feature_group(group.name, 1).get_statistics()
-    described = {s.feature_name: s for s in found.feature_descriptive_statistics}
+    result = fs.get_feature_group(group.name, 1).get_statistics()
+    described = {s.feature_name: s for s in result.feature_descriptive_statistics}
     height = described["height"]
     assert (height.count, height.num_null_values, height.completeness) == (10, 2, 0.8)
     assert (height.min, height.max, height.mean) == (0.5, 2.25, people.height.mean())
@@ -336,8 +336,8 @@ def filter_group(fs: Any) -> Any:
 def test_filter(rows: Any, filter_group: Any, operator: str) -> None:
     group, frame = filter_group
     on_group, on_frame = FILTERS[operator]
-    found = rows(group.filter(on_group(group)))
-    assert (ids(found) if len(found) else []) == ids(frame[on_frame(frame)])
+    result = rows(group.filter(on_group(group)))
+    assert (ids(result) if len(result) else []) == ids(frame[on_frame(frame)])
 
 
 def test_filter_values_are_values(rows: Any, filter_group: Any) -> None:
@@ -355,9 +355,9 @@ def test_filter_that_compares_two_features(rows: Any, filter_group: Any) -> None
 
 def test_time_window_of_a_read(filter_group: Any) -> None:
     group, _ = filter_group
-    found = group.select_all().read(start_time="2024-03-03", end_time="2024-03-05")
-    assert ids(found)[0] == 2
-    assert set(ids(found)) <= {2, 3, 4}
+    result = group.select_all().read(start_time="2024-03-03", end_time="2024-03-05")
+    assert ids(result)[0] == 2
+    assert set(ids(result)) <= {2, 3, 4}
 
 
 def test_query_as_of_an_earlier_commit(rows: Any, make_group: Any, people: Any) -> None:
@@ -396,8 +396,10 @@ def test_join(rows: Any, joined: Any, kind: str, expected: list[Any]) -> None:
     query = orders.select_all().join(
         customers.select(["x"]), on=["customer"], join_type=kind, prefix="c_"
     )
-    found = rows(query)[["order_id", "c_x"]].astype(object)
-    pairs = [tuple(None if pd.isna(v) else v for v in row) for row in found.itertuples(index=False)]
+    result = rows(query)[["order_id", "c_x"]].astype(object)
+    pairs = [
+        tuple(None if pd.isna(v) else v for v in row) for row in result.itertuples(index=False)
+    ]
     assert sorted(pairs, key=str) == sorted(expected, key=str)
 
 
@@ -414,9 +416,9 @@ def test_join_on_different_names_and_filter(rows: Any, joined: Any) -> None:
 def test_join_on_the_common_primary_key(rows: Any, make_group: Any, people: Any) -> None:
     left = make_group(people[["id", "city"]])
     right = make_group(people[["id", "age"]].head(4))
-    found = rows(left.select_all().join(right.select_all(), join_type="inner"))
-    assert list(found.columns) == ["id", "city", "age"]
-    assert ids(found) == [0, 1, 2, 3]
+    result = rows(left.select_all().join(right.select_all(), join_type="inner"))
+    assert list(result.columns) == ["id", "city", "age"]
+    assert ids(result) == [0, 1, 2, 3]
 
 
 @pytest.fixture
@@ -452,8 +454,8 @@ def test_point_in_time_join(
     """Each label meets the latest price that was known at its time, never a later one."""
     labels, features = prices
     query = labels.select(["y"]).join(features.select(["price"]), on=["id"], join_type=kind)
-    found = rows(query).set_index("y").price
-    assert {k: None if pd.isna(v) else v for k, v in found.items()} == expected
+    result = rows(query).set_index("y").price
+    assert {k: None if pd.isna(v) else v for k, v in result.items()} == expected
 
 
 # -- feature views ---------------------------------------------------------------------------------
@@ -463,14 +465,14 @@ def test_view_keeps_labels_and_helpers(
     fs: Any, make_group: Any, make_view: Any, people: Any
 ) -> None:
     group = make_group(people, event_time="since")
-    made = make_view(
+    created = make_view(
         group.select_all(),
         labels=["member"],
         training_helper_columns=["city"],
         inference_helper_columns=["age"],
         description="people view",
     )
-    view = fs.get_feature_view(made.name, 1)
+    view = fs.get_feature_view(created.name, 1)
     assert view.labels == ["member"]
     assert view.training_helper_columns == ["city"]
     assert view.inference_helper_columns == ["age"]
@@ -564,10 +566,10 @@ def test_builtin_transformation_functions(
     assert (scaled.min(), scaled.max()) == (0.0, 1.0)
     standard = x[[c for c in x.columns if "standard_scaler" in c]].to_numpy()
     assert abs(standard.mean()) < 1e-9
-    found = fs.get_feature_view(view.name, 1)
-    assert len(found.transformation_functions) == 2
-    found.init_batch_scoring(training_dataset_version=1)
-    batch = found.get_batch_data()
+    result = fs.get_feature_view(view.name, 1)
+    assert len(result.transformation_functions) == 2
+    result.init_batch_scoring(training_dataset_version=1)
+    batch = result.get_batch_data()
     pd.testing.assert_frame_equal(
         batch.sort_values("id").reset_index(drop=True), x.sort_values("id").reset_index(drop=True)
     )
@@ -712,14 +714,14 @@ def test_models_of_frameworks(
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(save, frameworks))
     for framework in frameworks:
-        found = registry.get_model(f"{name}_{framework}", 1)
-        assert type(found).__module__ == f"hsml.{framework}.model"
-        assert found.training_metrics == {"f1": 0.5, "loss": 2.0}
+        result = registry.get_model(f"{name}_{framework}", 1)
+        assert type(result).__module__ == f"hsml.{framework}.model"
+        assert result.training_metrics == {"f1": 0.5, "loss": 2.0}
         if backend == "local" and framework == "sklearn":
             with pytest.raises(RestAPIError, match=r"Model\.deploy") as caught:
-                found.deploy(script_file=str(tmp_path / "model.bin"))
+                result.deploy(script_file=str(tmp_path / "model.bin"))
             assert caught.value.response.status_code == 501
-        found.delete()
+        result.delete()
 
 
 def test_a_metric_that_is_no_number_leaves_nothing(

@@ -195,8 +195,8 @@ def test_a_file_that_vanishes_while_its_folder_is_listed(
     (home / name).mkdir()
     for file in ("a", "b"):
         (home / name / file).touch()
-    found = list((home / name).iterdir())
-    monkeypatch.setattr(Path, "iterdir", lambda self: iter(found))
+    result = list((home / name).iterdir())
+    monkeypatch.setattr(Path, "iterdir", lambda self: iter(result))
     (home / name / "a").unlink()
     answer = api("GET", f"dataset/Resources%2F{name}?action=listing").json()
     assert [i["attributes"]["name"] for i in answer["items"]] == ["b"]

@@ -44,9 +44,9 @@ def as_killed(root: Path) -> None:
 def whole(root: Path) -> bool:
     """Whether the group and its table are there."""
     folder = Folder(root, "local")
-    found = folder.get("featuregroup", "g", 1) is not None and (folder.tables / "g-1").is_dir()
+    result = folder.get("featuregroup", "g", 1) is not None and (folder.tables / "g-1").is_dir()
     folder.close()
-    return found
+    return result
 
 
 def test_a_damaged_metadata_file_is_named(tmp_path: Path) -> None:

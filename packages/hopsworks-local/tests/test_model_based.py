@@ -31,9 +31,9 @@ KEY = ["id", "at"]
 
 def frame(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
     """Rows with the dtypes that never change from batch to batch."""
-    made = pd.DataFrame(rows, columns=COLUMNS)
+    created = pd.DataFrame(rows, columns=COLUMNS)
     kinds = {"id": "int64", "at": "datetime64[us]", "x": "float64", "s": "object"}
-    return made.astype(kinds)
+    return created.astype(kinds)
 
 
 def plain(data: pd.DataFrame) -> list[tuple[Any, ...]]:
@@ -49,13 +49,13 @@ class Group(RuleBasedStateMachine):
 
     fs: Any
     rows: Any
-    made: list[Any]
+    created: list[Any]
 
     @initialize(rows=ROWS)
     def create(self, rows: list[tuple[Any, ...]]) -> None:
-        name = f"t_model_{id(self)}_{len(self.made)}_{pd.Timestamp.now().value}"
+        name = f"t_model_{id(self)}_{len(self.created)}_{pd.Timestamp.now().value}"
         self.group = self.fs.create_feature_group(name, 1, primary_key=["id"], event_time="at")
-        self.made.append(self.group)
+        self.created.append(self.group)
         self.model = frame(rows)
         self.group.insert(self.model)
 
@@ -109,8 +109,8 @@ def _like(value: str | None, start: str) -> bool:
 
 @pytest.mark.parametrize("examples", [3, pytest.param(12, marks=pytest.mark.slow)])
 def test_a_group_behaves_like_a_frame(backend: str, fs: Any, rows: Any, examples: int) -> None:
-    made: list[Any] = []
-    machine = type("Machine", (Group,), {"fs": fs, "rows": staticmethod(rows), "made": made})
+    created: list[Any] = []
+    machine = type("Machine", (Group,), {"fs": fs, "rows": staticmethod(rows), "created": created})
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
     try:
         run_state_machine_as_test(
@@ -126,6 +126,6 @@ def test_a_group_behaves_like_a_frame(backend: str, fs: Any, rows: Any, examples
             ),
         )
     finally:
-        for group in made:
+        for group in created:
             if group.id:
                 group.delete()

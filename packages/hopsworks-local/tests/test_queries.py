@@ -259,8 +259,8 @@ def built(tree: Any, group: Entity, rows: pd.DataFrame) -> tuple[dict[str, Any],
 
 def answers_as_pandas(tree: Any, store: Store, everything: Entity, rows: pd.DataFrame) -> None:
     logic, mask = built(tree, everything, rows)
-    found = store.read(select(everything, "row", filter=logic))["row"].to_pylist()
-    assert found == rows["row"][mask].tolist()
+    result = store.read(select(everything, "row", filter=logic))["row"].to_pylist()
+    assert result == rows["row"][mask].tolist()
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
@@ -293,8 +293,8 @@ def test_chains_of_conditions(
         logic = {"type": kind, "leftLogic": logic, "rightFilter": condition}
         test = rows["row"] != i
         mask = mask & test if kind == "AND" else mask | test
-    found = store.read(select(everything, "row", filter=json.loads(json.dumps(logic))))
-    assert found["row"].to_pylist() == rows["row"][mask].tolist()
+    result = store.read(select(everything, "row", filter=json.loads(json.dumps(logic))))
+    assert result["row"].to_pylist() == rows["row"][mask].tolist()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 100, 10_000])
@@ -306,8 +306,8 @@ def test_isin_of_many(store: Store, count: int, kind: str) -> None:
     every = [*values, *(["other"] if kind == "text" else [1])]
     column = pa.array(every)
     group = store.group(pa.table({"v": column}), kinds={"v": "string" if kind == "text" else "bigint"})  # fmt: skip
-    found = store.read(select(group, filter=single(where(group, "v", "IN", json.dumps(values)))))
-    assert found["v"].to_pylist() == values
+    result = store.read(select(group, filter=single(where(group, "v", "IN", json.dumps(values)))))
+    assert result["v"].to_pylist() == values
 
 
 REFUSED = [
@@ -357,8 +357,10 @@ def test_rows_come_oldest_insert_first(store: Store) -> None:
     for partition in (None, ["part"]):
         group = store.group(*inserts, kinds=kinds, partition_by=partition)
         assert store.read(select(group))["id"].to_pylist() == list(range(12))
-    found = store.read(select(group, "id", filter=single(where(group, "part", "EQUALS", "p 1/ä%"))))
-    assert found["id"].to_pylist() == [1, 3, 5, 7, 9, 11]
+    result = store.read(
+        select(group, "id", filter=single(where(group, "part", "EQUALS", "p 1/ä%")))
+    )
+    assert result["id"].to_pylist() == [1, 3, 5, 7, 9, 11]
     assert store.read(select(group, limit=3))["id"].to_pylist() == [0, 1, 2]
 
 
@@ -407,16 +409,16 @@ def test_joins_answer_as_duckdb(kind: str, a: Any, b: Any, store: Store) -> None
     left, right = side(a), side(b)
     groups = store.group(left, kinds=SIDE), store.group(right, kinds=SIDE)
     on = [] if kind == "CROSS" else [("k", "k"), ("t", "t")]
-    found = store.read(joined(*groups, on=on, type=kind))
+    result = store.read(joined(*groups, on=on, type=kind))
     clause = "" if kind == "CROSS" else "ON l.k = r.k AND l.t = r.t"
     asked = f'SELECT l.*, r.k, r.t, r.n FROM "left" l {kind} JOIN "right" r {clause}'
     with duckdb.connect() as db:
         db.register("left", left)
         db.register("right", right)
         expected = db.execute(asked).to_arrow_table()
-    assert plain(found.rename_columns(list("abcdef"))) == plain(expected.rename_columns(list("abcdef")))  # fmt: skip
+    assert plain(result.rename_columns(list("abcdef"))) == plain(expected.rename_columns(list("abcdef")))  # fmt: skip
     if kind in ("INNER", "LEFT"):
-        assert found["n"].to_pylist() == sorted(found["n"].to_pylist())
+        assert result["n"].to_pylist() == sorted(result["n"].to_pylist())
 
 
 times = st.lists(
@@ -435,7 +437,7 @@ def test_point_in_time_joins_answer_as_duckdb(
     left, right = side(a, at), side(b, then)
     kinds = SIDE | {"at": "timestamp"}
     groups = [store.group(t, kinds=kinds, event_time="at") for t in (left, right)]
-    found = store.read(joined(*groups, on=[("k", "k")], type=kind))
+    result = store.read(joined(*groups, on=[("k", "k")], type=kind))
     asked = (
         f'SELECT l.n, r.at FROM "left" l ASOF {kind} JOIN "right" r ON l.k = r.k AND l.at >= r.at'
     )
@@ -443,10 +445,10 @@ def test_point_in_time_joins_answer_as_duckdb(
         db.register("left", left)
         db.register("right", right)
         expected = db.execute(asked).to_arrow_table()
-    assert plain(found.select(["n", "r_at"])) == plain(expected.rename_columns(["n", "r_at"]))
+    assert plain(result.select(["n", "r_at"])) == plain(expected.rename_columns(["n", "r_at"]))
     # of several right rows at one moment, it is the last
     numbers = dict(zip(right["n"].to_pylist(), zip(b, then, strict=False), strict=True))
-    for number, moment, key in zip(*(found[c].to_pylist() for c in ("r_n", "r_at", "r_k")), strict=True):  # fmt: skip
+    for number, moment, key in zip(*(result[c].to_pylist() for c in ("r_n", "r_at", "r_k")), strict=True):  # fmt: skip
         if number is not None:
             same = [n for n, ((k, _), t) in numbers.items() if (k, t) == (key, moment)]
             assert number == max(same)
@@ -464,9 +466,9 @@ def test_ties_of_a_point_in_time_join_add_no_rows(store: Store) -> None:
         kinds={"a": "bigint", "b": "bigint", "at": "timestamp"},
         event_time="at",
     )
-    found = store.read(joined(left, right, on=[("a", "a")], type="LEFT"))
-    assert found["a"].to_pylist() == [1, 2, 3]
-    assert found["r_b"].to_pylist() == [2, 2, 1]
+    result = store.read(joined(left, right, on=[("a", "a")], type="LEFT"))
+    assert result["a"].to_pylist() == [1, 2, 3]
+    assert result["r_b"].to_pylist() == [2, 2, 1]
 
 
 def test_keys_of_two_types_and_columns_of_any_type(store: Store) -> None:
@@ -478,8 +480,8 @@ def test_keys_of_two_types_and_columns_of_any_type(store: Store) -> None:
         pa.table({"b": [3, 1, 1], "map": [{"x": 1}, {"x": 2}, None]}),
         kinds={"b": "bigint", "map": "struct<x:bigint>"},
     )
-    found = store.read(joined(left, right, on=[("a", "b")], type="INNER"))
-    assert found.to_pydict() == {
+    result = store.read(joined(left, right, on=[("a", "b")], type="INNER"))
+    assert result.to_pydict() == {
         "a": [1, 1, 3],
         "list": [[1], [1], [2, 3]],
         "r_b": [1, 1, 3],

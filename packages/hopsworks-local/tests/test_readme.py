@@ -18,13 +18,13 @@ def test_every_supported_call_is_made_in_the_contract_suite() -> None:
     readme = Path(hopsworks_local.__file__).parents[2].joinpath("README.md").read_text()
     promised = set(re.findall(r"`([a-z_]+)`", TABLE.search(readme)[1])) - NO_CALLS
     sources = [Path(__file__).with_name(n).read_text() for n in CONTRACT]
-    made = {
+    created = {
         node.func.attr
         for source in sources
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
-    assert promised - made == set()
+    assert promised - created == set()
     assert len(promised) > 70
 
 

@@ -80,8 +80,8 @@ def test_tags_that_come_with_a_model(api: Any, model: Any) -> None:
     tags = [{"name": "owner", "value": "me"}, {"name": "limits", "value": '{"low": 1}'}]
     id = model(tags={"count": 2, "items": tags}).json()["id"]
     items = api("GET", f"{MODELS}/{id}/tags").json()["items"]
-    found = {item["name"]: json.loads(item["value"]) for item in items}
-    assert found == {"owner": "me", "limits": {"low": 1}}
+    result = {item["name"]: json.loads(item["value"]) for item in items}
+    assert result == {"owner": "me", "limits": {"low": 1}}
 
 
 @pytest.mark.parametrize(

@@ -237,9 +237,9 @@ def test_a_group_that_is_read_before_its_first_insert(fs: Any, name: str) -> Non
 
 def test_columns_of_one_name_are_named_as_the_client_announces(make_group: Any, rows: Any) -> None:
     left, right = make_group(ONE), make_group(ONE)
-    found = rows(left.select_all().join(right.select_all()))
+    result = rows(left.select_all().join(right.select_all()))
     names = [f"local_{group.name}_1_x" for group in (left, right)]
-    assert list(found.columns) == ["id", *names]
+    assert list(result.columns) == ["id", *names]
 
 
 def test_joins(fs: Any, make_group: Any, rows: Any) -> None:
@@ -371,8 +371,8 @@ def test_statistics_that_are_none(make_group: Any, make_view: Any, rest: Any) ->
     ):
         assert rest("POST", path, {**whole, **wrong}).status_code == 422
     assert rest("POST", path, whole).ok
-    found = rest("GET", f"{path}?feature_names=y&filter_by=window_end_commit_time_ltoeq:5")
-    assert found.json()["items"][0]["featureDescriptiveStatistics"] == []
+    result = rest("GET", f"{path}?feature_names=y&filter_by=window_end_commit_time_ltoeq:5")
+    assert result.json()["items"][0]["featureDescriptiveStatistics"] == []
     many = rest("GET", f"{path}?filter_by=computation_time_ltoeq:{'9' * 5000}")
     assert many.status_code == 501
 
@@ -533,5 +533,5 @@ def test_windows_include_their_start_and_exclude_their_end(
     at = {"timestamp": days, "date": days.dt.date, "bigint": days.astype("int64") // 1000}[kind]
     group = make_group(pd.DataFrame({"id": range(5), "at": at}), event_time="at")
     view = make_view(group.select(["id"]))
-    found = view.get_batch_data(start_time="2024-03-02", end_time="2024-03-04")
-    assert sorted(found["id"]) == [1, 2]
+    result = view.get_batch_data(start_time="2024-03-02", end_time="2024-03-04")
+    assert sorted(result["id"]) == [1, 2]

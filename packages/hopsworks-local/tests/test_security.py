@@ -191,19 +191,19 @@ def test_secrets_are_only_in_the_answer_to_who_asks(app: Any, api: Any, web: Any
     value = "a-value-nobody-may-see"
     below = "/hopsworks-api/api/users/secrets"
     headers = {"Authorization": f"ApiKey {app.api_key}"}
-    said: list[str] = []
-    app._say = said.append
-    made = web.post(below, json={"name": "token", "secret": value}, headers=headers)
+    output: list[str] = []
+    app._say = output.append
+    created = web.post(below, json={"name": "token", "secret": value}, headers=headers)
     again = web.post(below, json={"name": "token", "secret": value}, headers=headers)
-    assert (made.status_code, again.status_code) == (201, 409)
+    assert (created.status_code, again.status_code) == (201, 409)
     listed = web.get(below, headers=headers)
     assert listed.json()["items"][0]["name"] == "token"
     web.post("/login", data={"key": app.api_key})
     pages = [web.get(address) for address in ("/", "/p/1/files", "/p/1")]
-    for answer in (made, again, listed, *pages):
+    for answer in (created, again, listed, *pages):
         assert value not in answer.text
     assert value in web.get(f"{below}/token", headers=headers).text
-    assert value not in "".join(said)
+    assert value not in "".join(output)
     assert web.get(f"{below}/token").status_code == 401
     for file in Path(app.folder.path).glob("hopsworks.sqlite*"):
         assert file.stat().st_mode & 0o077 == 0, file

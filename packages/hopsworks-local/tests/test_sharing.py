@@ -70,9 +70,9 @@ def test_processes_share_a_folder(tmp_path: Path, logged_in: Any) -> None:
         ]
         results = []
         for worker in working:
-            said, errors = worker.communicate(timeout=600)
+            output, errors = worker.communicate(timeout=600)
             assert worker.returncode == 0, errors[-2000:]
-            results.append(json.loads(said.splitlines()[-1]))
+            results.append(json.loads(output.splitlines()[-1]))
         fs = project.get_feature_store()
         expected = {me * 1000 + i for me in range(WORKERS) for i in range(ROUNDS)}
         assert set(fs.get_feature_group("shared", 1).read()["id"]) == {-1, *expected}

@@ -61,22 +61,22 @@ def test_a_suite_is_kept_and_can_change(fs: Any, make_group: Any) -> None:
     group = make_group(FRAME)
     assert group.get_expectation_suite(ge_type=False) is None
     save(group, suite(validation_ingestion_policy="strict"))
-    found = fs.get_feature_group(group.name, 1).get_expectation_suite(ge_type=False)
-    assert (found.expectation_suite_name, found.meta) == ("values", {"by": "me"})
-    assert found.validation_ingestion_policy == "STRICT"
-    (kept,) = found.expectations
+    result = fs.get_feature_group(group.name, 1).get_expectation_suite(ge_type=False)
+    assert (result.expectation_suite_name, result.meta) == ("values", {"by": "me"})
+    assert result.validation_ingestion_policy == "STRICT"
+    (kept,) = result.expectations
     assert kept.kwargs == expectation()["kwargs"]
 
-    found.add_expectation(GeExpectation(**expectation("id")), ge_type=False)
+    result.add_expectation(GeExpectation(**expectation("id")), ge_type=False)
     kept.kwargs = {**kept.kwargs, "max_value": 3}
-    found.replace_expectation(kept, ge_type=False)
+    result.replace_expectation(kept, ge_type=False)
     changed = {
         e.kwargs["column"]: e for e in group.get_expectation_suite(ge_type=False).expectations
     }
     assert changed["x"].kwargs["max_value"] == 3
     assert changed["x"].id == kept.id
-    found.remove_expectation(changed["id"].id)
-    found.run_validation = False
+    result.remove_expectation(changed["id"].id)
+    result.run_validation = False
     again = group.get_expectation_suite(ge_type=False)
     assert (len(again.expectations), again.run_validation) == (1, False)
 
@@ -86,9 +86,9 @@ def test_a_suite_is_kept_and_can_change(fs: Any, make_group: Any) -> None:
 
 def test_a_suite_of_a_new_group(fs: Any, make_group: Any) -> None:
     group = make_group(FRAME, expectation_suite=suite(run_validation=False))
-    found = fs.get_feature_group(group.name, 1)
-    assert found.expectation_suite.expectation_suite_name == "values"
-    assert len(found.read()) == 3
+    result = fs.get_feature_group(group.name, 1)
+    assert result.expectation_suite.expectation_suite_name == "values"
+    assert len(result.read()) == 3
 
 
 def test_reports_are_kept(make_group: Any) -> None:
@@ -114,8 +114,8 @@ def test_reports_are_kept(make_group: Any) -> None:
 def test_parents_of_groups(fs: Any, make_group: Any, make_view: Any) -> None:
     parent = make_group(FRAME)
     child = make_group(FRAME, parents=[parent])
-    found = fs.get_feature_group(child.name, 1).get_parent_feature_groups()
-    assert [g.name for g in found.accessible] == [parent.name]
+    result = fs.get_feature_group(child.name, 1).get_parent_feature_groups()
+    assert [g.name for g in result.accessible] == [parent.name]
     assert [g.name for g in parent.get_generated_feature_groups().accessible] == [child.name]
     assert child.get_generated_feature_groups() is None
     view = make_view(child.select_all())
@@ -142,12 +142,12 @@ def doubled(x: pd.Series) -> pd.Series:
 def test_saved_transformation_functions(fs: Any, make_group: Any, make_view: Any) -> None:
     function = fs.create_transformation_function(plus_one, version=1)
     function.save()
-    found = fs.get_transformation_function("plus_one")
-    assert isinstance(found, TransformationFunction)
-    view = make_view(make_group(FRAME).select_all(), transformation_functions=[found("x")])
+    result = fs.get_transformation_function("plus_one")
+    assert isinstance(result, TransformationFunction)
+    view = make_view(make_group(FRAME).select_all(), transformation_functions=[result("x")])
     data, _ = view.training_data()
     assert data["plus_one_x_"].tolist() == [1.5, 2.5, 3.5]
-    found.delete()
+    result.delete()
     assert fs.get_transformation_function("plus_one") is None
 
 
