@@ -6,7 +6,7 @@ Each input is a valid REST request with one to three alterations (a value of ano
 removed or doubled, an odd path, a broken body, header or multipart), of which about three in ten stay
 valid; or raw bytes on the socket; or a Flight call. Allowed are 2xx, 4xx, a closed connection, and
 501. Anything else is a failure, and so is a traceback in an answer or on the server's output, or the
-content of a file outside the project. Takes about ten minutes; writes `results/fuzz.json`.
+content of a file outside the project. Takes about a quarter of an hour; writes `results/fuzz.json`.
 """
 
 from __future__ import annotations
