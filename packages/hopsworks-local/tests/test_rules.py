@@ -506,6 +506,16 @@ def test_refusals_name_the_call(
     unsupported(lambda: group.select_all().filter(group.x == None).read(), "None")  # noqa: E711
 
 
+def test_logging_is_not_enabled_by_a_job(make_group: Any, make_view: Any) -> None:
+    view = make_view(make_group(ONE).select_all())
+    unsupported(lambda: view.enable_logging(transport="job"), "transport='job'")
+    assert view.feature_logging is None
+    view.enable_logging(extra_log_columns=[{"name": "note", "type": "string"}])
+    assert "note" in [f.name for f in view.feature_logging.get_feature_group().features]
+    view.feature_logging.get_feature_group().delete()
+    assert view._feature_view_engine._get_feature_logging(view) is None
+
+
 def test_external_groups_are_refused(fs: Any, name: str) -> None:
     from hsfs.feature import Feature
     from hsfs.storage_connector import S3Connector
