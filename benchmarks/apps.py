@@ -1,13 +1,13 @@
-"""The two Spaces: how big, how fast to the first page, how fast to answer, and do they grow.
+"""The two Spaces: how big, how fast to the first page and to an answer, and whether they grow.
 
     make pipeline                    puts wines and a model in the local Hopsworks
     python -m benchmarks.apps        about ten minutes
 
-Each app is copied alone into a new folder and started in a new environment with its own
-requirements alone, on a copy of the local Hopsworks. A browser says when the first page shows its
-content. `predict` is asked over HTTP as its page says, in turn with an empty Gradio app of the
-same environment; then by eight clients at once; then ten thousand times. The monitor is read and
-drawn with a history of 10, 3,650 and 36,500 predicted wines, a wine a day. Writes results/apps.{json,md}.
+Each app is assembled alone in a new folder and runs in a new environment with its own requirements
+alone, on a copy of the local Hopsworks. `predict` is called over HTTP in turn with an empty Gradio
+app in the same environment, then by eight clients at once, ten thousand times. The predictor grades
+files of 5 MB that are made to take long. The monitor reads and draws 10, 3,650 and 36,500 daily
+wines. Writes results/apps.{json,md}.
 """
 
 import contextlib
@@ -39,6 +39,7 @@ from wine.groups import DAILY, PREDICTION
 
 SHOWS = {"predictor": "#result", "monitor": "#summary .today"}  # what a first page must show
 TURNS, CLIENTS, MANY = 500, 8, 10_000
+WARM_UP = 20
 HISTORIES = (10, 3_650, 36_500)  # daily wines: the last of a hundred years
 CHROMIUM = (  # without these, Chromium asks its maker's hosts for this and that
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -55,33 +56,57 @@ with gr.Blocks(analytics_enabled=False) as app:
 app.launch(footer_links=[])
 """
 READ = """
-import datetime, json, sys, time
+import datetime, json, time
 from history import read
 from live import connect
 from page import agreement_chart, details, summary, wines_chart
 from verdict import Window
 
-project = connect()
-seconds = {"first_read": [], "read": [], "draw": []}
-last = None
+project, last, seconds = connect(), None, {"read": [], "draw": []}
 for number in range(6):
     started = time.perf_counter()
-    history = read(project, last)
-    seconds["read" if last else "first_read"].append(time.perf_counter() - started)
+    last = read(project, last)
+    seconds["read"].append(time.perf_counter() - started)
     started = time.perf_counter()
-    window = Window(history, 365, datetime.datetime.now(datetime.UTC))
+    window = Window(last, 365, datetime.datetime.now(datetime.UTC))
     html = summary(window) + details(window)
     charts = agreement_chart(window).plot + wines_chart(window).plot
     seconds["draw"].append(time.perf_counter() - started)
-    last = history
-print(json.dumps(seconds | {"wines": len(history.wines), "page_kb": len(html + charts) / 1000}))
+print(json.dumps(seconds | {"wines": len(last.wines), "kb": len(html + charts) / 1000}))
+"""
+FILES = """
+import files, graded, json, page, time
+from live import connect
+from served import latest
+
+served = latest(connect(), None)
+wine = served.typical("white")
+header, row = ",".join(wine) + ",own\\n", ",".join(map(str, wine.values()))
+wines = header + f"{row},{'x' * 175}\\n" * 20_000
+seconds = {}
+for name, content in {
+    "20,000 wines in 5 MB": wines,
+    "millions of commas in a row": wines[:90_000] + "," * 4_800_000,
+    "a quote that never ends": wines[:3_000_000] + '"' + "x\\n" * 80_000,
+    "1,000 quotes that never end": wines + '"x\\n' * 1_000,
+    "100,000 columns": "x," * 100_000 + header + row,
+}.items():
+    started = time.perf_counter()
+    try:
+        table = files.read(content.encode(), served.spec.columns)
+        answered = graded.answer_all(table, served)
+        graded.as_file(table, answered, 1), page.graded(answered)
+    except files.BadFile as error:
+        print(error)  # a file that is refused takes its time, too
+    seconds[name] = time.perf_counter() - started
+print(json.dumps(seconds))
 """
 
 
 def main():
     """Measure all of it; one copy of the local Hopsworks for each part that writes."""
     data = common.hopsworks_data()
-    with browser():  # without one, that is told before the minutes of installing
+    with browser():  # without one, end before the minutes of installing
         pass
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -93,24 +118,36 @@ def main():
             for name, result in apps.items():
                 result["first_page_seconds"] = first_page(folder / name, SHOWS[name], env)
             answers = predictions(folder / "predictor", env)
+            files = output(folder / "predictor", FILES, env)
         histories = [refresh(folder, data, count) for count in HISTORIES]
-    result = {"machine": common.machine(), "apps": apps, "predict": answers, "monitor": histories}
+    result = {"machine": common.machine(), "apps": apps, "predict": answers, "files": files}
+    result["monitor"] = histories
     common.keep("apps", result, table_of(result))
 
 
 def installed(name, folder):
-    """Copy an app's folder, install its requirements alone; its size in MB and its packages."""
+    """Assemble an app and install its requirements alone; return its size and packages."""
     assemble(sources(name), folder / "app")
     print(f"{name}: installing", flush=True)
-    environment = folder / "env"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    before = common.size_mb(environment)
-    pip = [environment / "bin/python", "-m", "pip", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "-q", "-r", folder / "app/requirements.txt"], check=True)
-    return {
-        "installed_mb": common.size_mb(environment) - before,
-        "packages": common.packages(environment),
-    }
+    environment, uv = folder / "env", [sys.executable, "-m", "uv", "--quiet"]
+    subprocess.run([*uv, "venv", "--python", sys.executable, environment], check=True)
+    install = [*uv, "pip", "install", "--python", environment / "bin/python", "-r"]
+    subprocess.run([*install, folder / "app/requirements.txt"], check=True)
+    packages = len(list(environment.glob("lib/*/site-packages/*.dist-info")))
+    return {"installed_mb": common.size_mb(environment), "packages": packages}
+
+
+def output(folder, program, env):
+    """Return what a program prints last, as JSON, in an app's folder and environment."""
+    done = subprocess.run(
+        [folder / "env/bin/python", "-c", program],
+        cwd=folder / "app",
+        env=env | {"PYTHONPATH": "."},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @contextlib.contextmanager
@@ -149,12 +186,12 @@ def running(folder, env, *, python=sys.executable, script="app.py"):
 
 
 def own(folder, env, **options):
-    """An app that ``installed`` put into ``folder``, running in its own environment."""
+    """Start an app that ``installed`` put into ``folder``, in its own environment."""
     return running(folder / "app", env, python=folder / "env/bin/python", **options)
 
 
 def wait_for(url, process):
-    """Return when an app answers."""
+    """Wait until an app answers."""
     while True:
         if process.poll() is not None:
             sys.exit(f"error: the app ended with {process.returncode}")
@@ -165,7 +202,7 @@ def wait_for(url, process):
 
 
 def first_page(folder, shows, env):
-    """Seconds from the start of the process until a browser shows content: median of three."""
+    """Return the seconds from the start of the process to content in a browser: median of three."""
     seconds = []
     with browser() as chromium:
         for _ in range(3):
@@ -184,7 +221,7 @@ def first_page(folder, shows, env):
 
 
 def predictions(folder, env):
-    """Latency of `predict` beside an empty app's, requests a second, and memory."""
+    """Return the latency of `predict` beside an empty app's, calls a second, and memory."""
     (folder / "app/empty.py").write_text(EMPTY)
     wines = common.wines().sample(500, random_state=0)
     wines = wines[[*NAMES, "type"]].to_dict("records")
@@ -195,44 +232,41 @@ def predictions(folder, env):
     ):
         wait_for(url, process)
         wait_for(empty_url, empty_process)
-        ours, empty = [], []
-        for turn in tqdm(range(-20, TURNS), "in turn"):  # the first are to warm up
-            for address, seconds in ((url, ours), (empty_url, empty)):
+        seconds = {url: [], empty_url: []}
+        for turn in tqdm(range(WARM_UP + TURNS), "in turn"):
+            for address, taken in seconds.items():
                 started = time.perf_counter()
                 ask(client, address, wines[turn % len(wines)])
-                if turn >= 0:
-                    seconds.append(time.perf_counter() - started)
-        memory = {TURNS + 20: memory_mb(process)}
+                taken.append(time.perf_counter() - started)
+        memory = {WARM_UP + TURNS: memory_mb(process)}
 
         def ask_many(count):
             with httpx.Client(timeout=60) as client:
                 for turn in range(count):
                     ask(client, url, wines[turn % len(wines)])
 
+        rest = (MANY - WARM_UP - TURNS) // CLIENTS
         started = time.perf_counter()
         with ThreadPoolExecutor(CLIENTS) as pool:
-            list(pool.map(ask_many, [100] * CLIENTS))
-        a_second = 100 * CLIENTS / (time.perf_counter() - started)
-        asked = TURNS + 20 + 100 * CLIENTS
-        for target in tqdm((MANY // 4, MANY // 2, MANY), "memory"):
-            with ThreadPoolExecutor(CLIENTS) as pool:
-                list(pool.map(ask_many, [(target - asked) // CLIENTS] * CLIENTS))
-            asked = target
-            memory[target] = memory_mb(process)
+            list(pool.map(ask_many, [rest] * CLIENTS))
+        a_second = rest * CLIENTS / (time.perf_counter() - started)
+        memory[MANY] = memory_mb(process)
+    taken = {"ours": seconds[url][WARM_UP:], "empty app": seconds[empty_url][WARM_UP:]}
     quantiles = {
-        name: {f"p{q}_ms": round(1000 * float(np.percentile(seconds, q)), 2) for q in (50, 99)}
-        for name, seconds in (("ours", ours), ("empty app", empty))
+        name: {f"p{q}_ms": round(1000 * float(np.percentile(each, q)), 2) for q in (50, 99)}
+        for name, each in taken.items()
     }
+    ours, empty = quantiles.values()
     return quantiles | {
-        "p50_ratio": float(np.median(ours) / np.median(empty)),
-        "p99_ratio": float(np.percentile(ours, 99) / np.percentile(empty, 99)),
+        "p50_ratio": ours["p50_ms"] / empty["p50_ms"],
+        "p99_ratio": ours["p99_ms"] / empty["p99_ms"],
         "requests_per_second_with_8_clients": round(a_second, 1),
         "memory_mb_after": memory,
     }
 
 
 def ask(client, url, wine):
-    """One prediction as the app's page tells it: a POST for an event, a GET for its answer."""
+    """Make one prediction: a POST for an event, a GET for its answer."""
     event = client.post(f"{url}/gradio_api/call/predict", json={"data": [wine]})
     answer = client.get(f"{url}/gradio_api/call/predict/{event.json()['event_id']}")
     if not answer.text.startswith("event: complete"):
@@ -240,12 +274,12 @@ def ask(client, url, wine):
 
 
 def memory_mb(process):
-    """The resident memory of a process, in MB."""
+    """Return the resident memory of a process, in MB."""
     return round(psutil.Process(process.pid).memory_info().rss / 1e6)
 
 
 def refresh(folder, data, count):
-    """Seconds that the monitor's read and drawing take with so many predicted wines."""
+    """Return the seconds that the monitor takes to read and draw so many predicted wines."""
     print(f"monitor: {count:,} wines", flush=True)
     store = folder / f"history_{count}"
     shutil.copytree(data, store)
@@ -253,21 +287,13 @@ def refresh(folder, data, count):
         env = common.local_env(store) | server.env
         put = f"from benchmarks.apps import put_history; put_history({count})"
         subprocess.run([sys.executable, "-c", put], cwd=common.ROOT, env=env, check=True)
-        done = subprocess.run(
-            [folder / "monitor/env/bin/python", "-c", READ],
-            cwd=folder / "monitor/app",
-            env=env | {"PYTHONPATH": "."},
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-    found = json.loads(done.stdout.splitlines()[-1])
+        result = output(folder / "monitor", READ, env)
     return {
-        "wines": found["wines"],
-        "first_read_seconds": found["first_read"][0],
-        "read_seconds": float(np.median(found["read"])),
-        "draw_seconds": float(np.median(found["draw"])),
-        "page_kb": round(found["page_kb"]),
+        "wines": result["wines"],
+        "first_read_seconds": result["read"][0],
+        "read_seconds": float(np.median(result["read"][1:])),
+        "draw_seconds": float(np.median(result["draw"])),
+        "page_kb": round(result["kb"]),
     }
 
 
@@ -295,7 +321,7 @@ def put_history(count):
 
 
 def table_of(result):
-    """What was measured, a line each."""
+    """Return the results, a row each."""
     ask, rows = result["predict"], []
     for name, app in result["apps"].items():
         rows.append((f"{name}: installed", f"{app['installed_mb']} MB, {app['packages']} packages"))
@@ -309,6 +335,8 @@ def table_of(result):
     rows.append(
         ("predict, 8 clients", f"{ask['requests_per_second_with_8_clients']:.0f} requests a second")
     )
+    worst, seconds = max(result["files"].items(), key=lambda item: item[1])
+    rows.append((f"the slowest file of {len(result['files'])}: {worst}", f"{seconds:.1f} s"))
     memory = ", ".join(f"{mb} MB after {asked:,}" for asked, mb in ask["memory_mb_after"].items())
     rows.append(("predictor's memory", f"{memory} predictions"))
     for history in result["monitor"]:

@@ -312,9 +312,8 @@ def _check_names(header, names, columns):
 
 def _fit(row, names):
     """Return a row with a cell for each column; with too many or too few it gets a problem."""
-    cells, width = row.cells, len(names)
-    while len(cells) > width and not cells[-1].strip():
-        cells = cells[:-1]
+    width = len(names)
+    cells = row.cells[: max(width, _used(row.cells))]
     if len(cells) > width or any(names[len(cells) :]):
         problem = f"The row has {len(cells)} cells, the header has {width}."
         return Row(row.number, [*cells, *[""] * width][:width], problem)

@@ -251,6 +251,8 @@ def many(good, count):
         ("a quote in each of 20,000 rows", lambda good: good.to_csv(index=False) + '"1,2\n' * 20_000,
          "The file has more than 1,000 rows with a quote that does not end."),
         ("5 MB of commas", lambda good: good.to_csv(index=False) + "," * 4_900_000, None),
+        ("a wine with 4.8 million commas", lambda good: good.to_csv(index=False).strip() + "," * 4_800_000,
+         None),
         ("6 MB", lambda good: "x" * 6_000_000, "The file is larger than 5 MB."),
     ],
 )  # fmt: skip
