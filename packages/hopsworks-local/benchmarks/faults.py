@@ -7,7 +7,7 @@ groups, overwrites, uploads in chunks, descriptions, training datasets, and mode
 thread. It notes every call before and after in a file. After each `kill -9` the campaign starts again
 what was killed and checks every call since the last check: what was acknowledged must be there and
 whole; what was interrupted must be there wholly or not at all, and must not be in the way. At the end
-all calls are checked once more, which is counted apart. Takes about 30 minutes; writes
+all calls are checked once more, which is counted apart. Takes half an hour to an hour; writes
 `results/faults.json`.
 """
 
