@@ -91,7 +91,7 @@ def test_an_upload_that_was_quiet_is_forgotten(
     assert content() == NEW * 2
 
 
-def test_an_upload_that_starts_anew_at_once_does_not_mix(
+def test_an_upload_that_restarts_at_once_does_not_mix(
     api: Any, send: Any, content: Any, name: str
 ) -> None:
     for number in (1, 2, 4):

@@ -24,7 +24,7 @@ def _shared(command: Command) -> Command:
         click.option(
             "--any-project",
             is_flag=True,
-            help="Take the project name that a program asks for, whatever it is.",
+            help="Take any project name that a program asks for.",
         ),
         click.option(
             "--any-key", is_flag=True, help="Accept any API key (on this machine's loopback)."

@@ -399,7 +399,7 @@ def remove(request: Request, path: str) -> Reply:
         raise ApiError(110011, "The project itself cannot be removed.")
     with _chunks:
         shutil.rmtree(_staged(app, place), ignore_errors=True)
-    # Renamed first, so that it is gone at once and wholly, whatever is killed.
+    # Renamed first, so that a kill never leaves a part of it.
     nothing = contextlib.suppress(FileNotFoundError, NotADirectoryError)
     with app.folder.aside() as gone, app.folder.transaction(), nothing:
         os.rename(place, gone)

@@ -1,6 +1,6 @@
 """The metadata of one data folder, in SQLite.
 
-A transaction is either wholly in the file or not at all, whatever is killed; several servers may
+A transaction is either wholly in the file or not at all, also after a kill; several servers may
 share the folder, because SQLite locks it. Tables and files lie beside it as plain folders.
 """
 
@@ -176,7 +176,7 @@ class Folder:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[Path]:
-        """Yield a new path in staging/; whatever is there is removed at the end, also after a failure."""
+        """Yield a new path in staging/; it is removed at the end, also after a failure."""
         self.staging.mkdir(exist_ok=True)  # a FileNotFoundError is then about the block's own files
         place = self.staging / uuid.uuid4().hex
         try:

@@ -234,6 +234,6 @@ def add_columns(app: App, group: Entity, features: list[dict[str, Any]]) -> None
 
 
 def drop_table(app: App, group: Entity) -> None:
-    """Remove the table. It is renamed away first: gone at once and wholly, whatever is killed."""
+    """Remove the table. It is renamed first, so that a kill never leaves a part of it."""
     with app.folder.aside() as gone, contextlib.suppress(FileNotFoundError):
         os.rename(location(app, group), gone)

@@ -168,7 +168,7 @@ def output(app: App, groups: Groups, query: Query) -> tuple[Column, ...]:
     """Return the columns of a query's result.
 
     A right-hand join key is dropped when the left side selects a column of the same name. Columns
-    that still have one name are told apart by their project, group and version.
+    that still have one name are prefixed with their project, group and version.
     """
     columns: list[Column] = []
     left = {f.name for f in query.features if not f.qualified}
