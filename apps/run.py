@@ -55,7 +55,7 @@ def main(**ports):
         wait_until_they_answer(apps, ports)
         for space, port in ports.items():
             click.echo(f"{space:<10} http://127.0.0.1:{port}")
-        click.echo("Press Ctrl-C to stop them.")
+        click.echo("Ctrl-C ends them.")
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 check_alive(apps)

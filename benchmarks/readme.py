@@ -58,8 +58,8 @@ def served():
     cv, se = metrics["cv"], metrics["cv_se"]
     around = {key: (cv[key] - 2 * se[key], cv[key] + 2 * se[key]) for key in se}
     rows = {
-        "unseen wines (cross-validation)": (cv, around),
-        "held-out test set, used once": (metrics["test"], metrics["test_interval"]),
+        "unseen wines like these (cross-validation)": (cv, around),
+        "held-out test set": (metrics["test"], metrics["test_interval"]),
         "wines from another part of the file": (metrics["elsewhere"], {}),
         "always predicting 6": (always_6, {}),
     }

@@ -128,6 +128,7 @@ def until(process, pipeline, moment):
         if changed(pipeline.store, moment, before):
             return
         time.sleep(0.003)
+    process.kill()
     raise AssertionError(f"{moment} was not seen: {process.communicate()}")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import daily
 import inference
-from tests.processes import REPOSITORY, refused, succeeded, today
+from tests.processes import REPOSITORY, refused, today
 from wine import features, model, registry
 from wine.balance import balance
 from wine.columns import FEATURES, GRADES, MEASUREMENTS
@@ -22,7 +22,7 @@ from wine.groups import BALANCED, DAILY, PREDICTION, WINE
 from wine.metrics import METRICS, confusion, score
 
 IMAGES = "Resources/images"
-DAYS = 60  # that daily.py makes on a first run
+DAYS = daily.MAX_DAYS  # that daily.py makes on a first run
 
 
 def summary_of(pipeline):
@@ -197,7 +197,7 @@ def test_the_wine_of_a_date_is_the_same_in_every_process(pipeline_root, reader, 
     stored = hopsworks.read(DAILY).iloc[-1]
     here = generate(stored["day"].date(), train)
     assert {name: stored[name] for name in here} == here
-    printed = succeeded(pipeline_root.run("daily.py", "--date", "2025-02-28", "--dry-run"))
+    printed = hopsworks.run(daily, "--date", "2025-02-28", "--dry-run")
     wine = generate(datetime.date(2025, 2, 28), train)
     for column in MEASUREMENTS:
         assert f"{column.label.lower()} {wine[column.name]:.{column.decimals}f}" in printed.lower()
@@ -206,7 +206,7 @@ def test_the_wine_of_a_date_is_the_same_in_every_process(pipeline_root, reader, 
 
 def test_running_any_part_again_adds_nothing(copy, pipeline_root, wines, train):
     rows, predictions, stored = copy.rows(), copy.read(PREDICTION), copy.read(WINE)
-    printed = copy.run(daily, "--date", day_of(pipeline_root), "--days", "60")
+    printed = copy.run(daily, "--date", day_of(pipeline_root), "--days", DAYS)
     assert "nothing to do: no day is missing from" in printed
     assert "nothing to do: every daily wine has its prediction" in copy.run(inference)
     features.write(copy.store, WINE, wines)
@@ -287,7 +287,7 @@ LOSSES = {
 def test_what_was_deleted_is_made_again(copy, pipeline_root, loss):
     wines, predictions = copy.read(DAILY), copy.read(PREDICTION)
     LOSSES[loss](copy)
-    copy.run(daily, "--date", day_of(pipeline_root), "--days", "60")
+    copy.run(daily, "--date", day_of(pipeline_root), "--days", DAYS)
     printed = copy.run(inference)
     assert copy.read(DAILY).equals(wines)
     assert copy.read(PREDICTION).equals(predictions)
@@ -309,13 +309,7 @@ def test_on_the_first_day_one_wine_is_singular_and_has_no_kappa(copy):
 
 EARLIER = [
     (DAILY, lambda rows: rows.rename(columns={"reference_grade": "quality"}), "reference_grade"),
-    (DAILY, lambda rows: rows.assign(filed=rows["day"]), "filed"),
     (PREDICTION, lambda rows: rows.assign(month="2026-11"), "month"),
-    (
-        PREDICTION,
-        lambda rows: rows.rename(columns={"predicted_grade": "predicted"}),
-        "predicted_grade",
-    ),
 ]
 
 
@@ -340,15 +334,15 @@ def test_a_group_with_earlier_columns_gets_one_clear_line(copy, group, change, c
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("encoding", ["cp437", "ascii"])
-def test_output_that_is_not_utf_8_never_stops_a_run(pipeline_root, encoding):
-    variables = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+def test_output_that_is_not_utf_8_never_stops_a_run(pipeline_root):
+    variables = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     run = pipeline_root.start("daily.py", "--date", "2025-02-28", "--dry-run", variables=variables)
     stdout, stderr = run.communicate(timeout=120)
     assert (run.returncode, stderr) == (0, "")
     assert "dry run: 1 daily wine made, nothing saved" in stdout
 
 
+@pytest.mark.slow
 def test_with_writing_through_kafka_the_local_server_says_what_it_does_instead(young, reader):
     done = young.run("daily.py", "--date", "2025-02-28", variables={"HOPSWORKS_STREAM": "1"})
     assert done.returncode == 0, done.stderr

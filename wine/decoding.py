@@ -89,8 +89,9 @@ def learn_odds(truth: ArrayLike, scores: ArrayLike) -> Odds:
 
     def loss(theta: np.ndarray) -> float:
         slope, thresholds = unpack(theta)
-        p = _grade_probabilities(scores, slope, thresholds)
-        return -np.log(p[np.arange(len(truth)), truth] + 1e-12).mean() + 1e-6 * (theta**2).sum()
+        edges = np.concatenate([[-np.inf], thresholds, [np.inf]])
+        own = expit(edges[truth + 1] - slope * scores) - expit(edges[truth] - slope * scores)
+        return -np.log(own + 1e-12).mean() + 1e-6 * (theta**2).sum()
 
     theta = np.concatenate([[np.log(slope), start[0]], np.log(np.diff(start))])
     slope, thresholds = unpack(minimize(loss, theta, method="L-BFGS-B").x)
@@ -103,7 +104,9 @@ def probabilities(scores: ArrayLike, odds: Any) -> np.ndarray:
     ``odds`` has the attributes of Odds.
     """
     scores = np.atleast_1d(np.asarray(scores, dtype=float))
-    return _grade_probabilities(scores, odds.slope, np.asarray(odds.thresholds))
+    at_most = expit(np.asarray(odds.thresholds) - odds.slope * scores[:, None])
+    edges = np.concatenate([np.zeros((len(scores), 1)), at_most, np.ones((len(scores), 1))], axis=1)
+    return np.diff(edges, axis=1)
 
 
 def probability_of(grades: ArrayLike, chances: np.ndarray) -> np.ndarray:
@@ -128,15 +131,9 @@ def learn_set_level(truth: ArrayLike, chances: np.ndarray, coverage: float = 0.8
 
     The promise is about all wines together: sets of one grade hold it less often, sets of two
     grades more often. Grades come whole, so sets cut at 0.8 would hold more than 80 %: the level
-    is the quantile of the probability ranked above the true grade (split-conformal adaptive
-    sets, Romano et al. 2020). ``truth`` (n,), ``chances`` (n, 7) out of fold.
+    is a quantile of the probability that the grades likelier than the true one have together
+    (split-conformal adaptive sets, Romano et al. 2020). ``truth`` (n,), ``chances`` (n, 7) out of fold.
     """
     own = probability_of(truth, chances)
     above = np.where(chances > own[:, None], chances, 0).sum(axis=1)
     return float(np.quantile(above, coverage, method="higher")) + 1e-9
-
-
-def _grade_probabilities(scores: np.ndarray, slope: float, thresholds: np.ndarray) -> np.ndarray:
-    at_most = expit(thresholds - slope * scores[:, None])
-    edges = np.concatenate([np.zeros((len(scores), 1)), at_most, np.ones((len(scores), 1))], axis=1)
-    return np.diff(edges, axis=1)

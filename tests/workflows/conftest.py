@@ -15,7 +15,7 @@ from tests.processes import REPOSITORY, copy_project
 # what a machine has of its own: how to reach the package index, where temporary files go, and which
 # of the tests pytest takes
 OF_THE_MACHINE = re.compile(
-    r"HOME|LANG|TMPDIR|SSL_CERT_FILE|PIP_.*|.*_PROXY|.*_proxy|PYTEST_ADDOPTS"
+    r"HOME|LANG|TMPDIR|SSL_CERT_FILE|PIP_.*|UV_.*|.*_PROXY|.*_proxy|PYTEST_ADDOPTS"
 )
 
 

@@ -10,8 +10,8 @@ from tests.workflows.conftest import load
 def test_the_contract_is_tried_where_the_variables_lead(github, tmp_path, monkeypatch):
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "127.0.0.1,localhost")
-    # what saves no model: the client sleeps five seconds for each
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-k 'not model and not best'")
+    # a few are enough: all of them run against a local Hopsworks anyway
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k 'event_time or partition or tag'")
     steps = {step.get("name"): step for step in load("live.yml")["jobs"]["contract"]["steps"]}
     github.installed[steps["Install"]["run"]] = sys.prefix  # made from the same file
 
@@ -26,4 +26,4 @@ def test_the_contract_is_tried_where_the_variables_lead(github, tmp_path, monkey
             },
         )
     assert not run.failed, run.output
-    assert re.search(r"\d\d passed, .*deselected", run.output), run.output
+    assert re.search(r"\d+ passed, .*deselected", run.output), run.output
