@@ -26,7 +26,7 @@ check:  ## install, then lint, types and the tests that need only this process (
 	@$(BIN)/python -m ruff format --check . && $(BIN)/python -m ruff check .
 	@$(BIN)/python -m mypy
 	@$(BIN)/python -m mypy --config-file packages/hopsworks-local/pyproject.toml packages/hopsworks-local/src $(LOCAL)
-	@$(PYTEST) -m "not system and not slow and not live"
+	@$(PYTEST) tests -m "not system and not slow and not live"
 
 test: check  ## check, then the pipeline, both apps, the local Hopsworks and the workflows (minutes)
 	@$(PYTEST) -m "system and not slow and not live"

@@ -48,10 +48,10 @@ LONGEST_FIRST = (  # in two processes, what takes minutes must not be begun last
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what needs more than this process; the files that take longest come first."""
+    """Mark what `make check` leaves out; the files that take longest come first."""
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
     for item in items:
-        if SYSTEM & set(item.fixturenames):
+        if SYSTEM & set(item.fixturenames) or "packages" in item.path.parts:
             item.add_marker(pytest.mark.system)
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 

@@ -17,7 +17,7 @@ from wine.errors import BadInput
 
 RANDOMISE = 0.5  # standard deviations of noise around a drawn wine
 SKEW = 0.1  # standard deviations around the nearest real wine
-MAX_TRIES = 1000  # real wines take one or two; wines that are all alike would take forever
+MAX_TRIES = 100  # real wines take one or two; wines that are all alike would take forever
 
 
 def generate(day: datetime.date, wines: pd.DataFrame) -> dict[str, Any]:
