@@ -18,7 +18,15 @@ import nbformat
 from benchmarks import common
 
 NOTEBOOKS = ("initialize.ipynb", "train.ipynb")
-RUN = ("-m", "jupyter", "nbconvert", "--execute", "--to", "notebook", "--KernelManager.transport=ipc")
+RUN = (
+    "-m",
+    "jupyter",
+    "nbconvert",
+    "--execute",
+    "--to",
+    "notebook",
+    "--KernelManager.transport=ipc",
+)
 
 
 def main():
@@ -26,13 +34,13 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         data, done = Path(folder).resolve() / "data", Path(folder) / "executed"
         first, last = NOTEBOOKS
-        for command in (
-            (*RUN, f"--output-dir={done}", common.ROOT / first),
-            (common.ROOT / "model_finder.py", "--quick"),
-            (*RUN, f"--output-dir={done}", common.ROOT / last),
+        for place, command in (
+            (common.ROOT, (*RUN, f"--output-dir={done}", first)),
+            (folder, (common.ROOT / "model_finder.py", "--quick")),
+            (common.ROOT, (*RUN, f"--output-dir={done}", last)),
         ):
             subprocess.run(
-                [sys.executable, *command], cwd=folder, env=common.local_env(data), check=True
+                [sys.executable, *command], cwd=place, env=common.local_env(data), check=True
             )
         for name in NOTEBOOKS:
             executed = nbformat.read(done / name, as_version=4)
