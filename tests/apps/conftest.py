@@ -1,4 +1,4 @@
-"""A browser, a local Hopsworks after a real pipeline run, and an app, running, on it."""
+"""A browser, local Hopsworks with a served model, and apps on them."""
 
 import atexit
 import contextlib
@@ -65,10 +65,10 @@ class App:
         return self.log.read_text()
 
     def wait(self):
-        """Return when the app answers; AssertionError shows what it said when it does not."""
+        """Wait until the app answers; AssertionError shows its output if it does not."""
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
-            assert self.process.poll() is None, f"the app ended:\n{self.output}"
+            assert self.process.poll() is None, f"the app stopped:\n{self.output}"
             try:
                 requests.get(self.url, timeout=5).raise_for_status()
                 return self
@@ -77,7 +77,7 @@ class App:
         raise AssertionError(f"no answer within {START_SECONDS} s:\n{self.output}")
 
     def stop(self):
-        """End the app and whatever it started; returns its exit code."""
+        """Stop the app and all it started; return its exit code."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
         return self.process.wait(timeout=30)
@@ -154,7 +154,7 @@ def year(trained):
 
 @pytest.fixture(scope="session")
 def window(year, trained):
-    """Makes windows: of the year's wines as ``change(wines)`` leaves them, by the trained model."""
+    """Makes windows of the year's wines, changed by ``change(wines)``, with the trained model."""
     history, verdict = load("monitor", "history"), load("monitor", "verdict")
     served = history.Model(1, trained.spec, trained.data.wines)
 
@@ -314,7 +314,7 @@ def model_folder(pipeline):
 
 
 def day(back):
-    """The date so many days ago, in UTC as all dates are."""
+    """Return the date so many days ago (UTC)."""
     return today() - datetime.timedelta(days=back)
 
 
@@ -342,14 +342,14 @@ def answer_of(fitted, wine):
 
 @functools.cache
 def space(name):
-    """The folder of a Space, put together in a temporary folder."""
+    """Return the folder of a Space, assembled in a temporary folder."""
     folder = tempfile.TemporaryDirectory(prefix=f"{name}-")
     atexit.register(folder.cleanup)
     return assemble(sources(name), folder.name)
 
 
 def load(app, name, *others):
-    """Import modules of a Space anew: one, or a list of several.
+    """Import modules of a Space again: one, or a list of several.
 
     Both apps have modules of the same names, so none stays importable.
     """
@@ -366,7 +366,7 @@ def load(app, name, *others):
 
 
 def assert_accessible(page, rules=None):
-    """axe-core has no serious or critical finding, by all its rules or some."""
+    """Check that axe-core has no serious or critical finding, by all its rules or some."""
     # what is still fading in is paler than it will be
     page.wait_for_function("document.getAnimations().every(a => a.playState !== 'running')")
     options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
@@ -382,7 +382,7 @@ def assert_accessible(page, rules=None):
 
 
 def assert_readable(page):
-    """The page fits a desktop and a phone, and axe-core finds nothing, in light and dark."""
+    """Check that the page fits a desktop and a phone, and that axe-core finds nothing in light and dark."""
     for viewport in (PHONE, DESKTOP):
         page.set_viewport_size(viewport)
         assert_fits(page)
@@ -395,7 +395,7 @@ def assert_readable(page):
 
 
 def assert_fits(page):
-    """Nothing of the page is beyond its window's side, but what is in a part that scrolls."""
+    """Check that nothing is beyond the window's side, except in parts that scroll."""
     width = page.viewport_size["width"]
     beyond = page.evaluate(
         """(width) => {
@@ -416,7 +416,7 @@ def _is_here(url):
 
 
 def _chromium():
-    """The path of a browser of the machine; None stands for playwright's own, installed."""
+    """Return the path of the machine's browser; None for playwright's own, installed if needed."""
 
     def on_path():
         return shutil.which("chromium") or shutil.which("google-chrome")

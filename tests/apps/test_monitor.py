@@ -1,4 +1,4 @@
-"""The monitor's page: what it shows is what Hopsworks holds, as that comes and goes."""
+"""The monitor's page shows what Hopsworks holds, also while that changes or is unavailable."""
 
 import json
 import re
@@ -35,18 +35,18 @@ SOON = 60_000  # ms in which what has changed is shown, on a busy machine
 
 
 def text_of(html):
-    """The text of HTML, with single spaces."""
+    """Return the text of HTML, with single spaces."""
     return " ".join(bs4.BeautifulSoup(html, "html.parser").get_text(" ").split())
 
 
 def table_of(html, name):
-    """The cells of a table's body, row by row, as texts."""
+    """Return the cells of a table's body as texts, row by row."""
     rows = bs4.BeautifulSoup(html, "html.parser").select(f"table.{name} tbody tr")
     return [[text_of(str(cell)) for cell in row.select("td, th")] for row in rows]
 
 
 def chart(plot):
-    """The Vega-Lite specification of a chart, its layers by name."""
+    """Return a chart's values, and its layers by name."""
     layers = {layer["name"]: layer for layer in json.loads(plot.plot)["layer"]}
     return json.loads(plot.plot)["data"]["values"], layers
 
@@ -270,7 +270,7 @@ def test_everyone_can_read_it(year_monitor, open_page):
 
 
 def colours(page, selector, *properties):
-    """Properties of each element of a selector that are colours, as [red, green, blue]."""
+    """Return colours of each element of a selector, as [red, green, blue]."""
     elements = page.locator(selector).evaluate_all(
         "(all, names) => all.map(e => names.map(name => getComputedStyle(e)[name]))", properties
     )
@@ -283,7 +283,7 @@ def _rgb(text):
 
 
 def contrast(one, other):
-    """The contrast of two colours as WCAG defines it, 1 to 21."""
+    """Return the contrast of two colours as WCAG defines it, 1 to 21."""
 
     def luminance(colour):
         part = colour / 255

@@ -1,4 +1,4 @@
-"""The predictor's form in a real browser: every way to change a wine changes what is said of it.
+"""The predictor's form in a real browser: every way to change a wine changes the answer.
 
 What the page says is compared with the pipeline's own ``wine.model`` on the values in the form.
 """
@@ -32,13 +32,13 @@ def field(page, name):
 
 
 def wine_in(page):
-    """The wine in the form, as numbers."""
+    """Return the wine in the form, as numbers."""
     wine = {name: float(field(page, name).input_value()) for name in NAMES}
     return wine | {"type": page.locator("input[name=type]:checked").input_value()}
 
 
 def assert_answers(page, predictor):
-    """The page comes to show wine.model's answer for the wine in its form; returns that."""
+    """Check that the page shows wine.model's answer for the wine in its form; return that."""
     grade, score = predictor.answer(wine_in(page))
     expect(page.locator("#result .expected")).to_have_text(f"{score:.2f}")
     expect(page.locator("#result .grade")).to_have_attribute("data-grade", str(grade))

@@ -1,4 +1,4 @@
-"""What is a wine, and what the model answers: checks.py, served.py and page.py alone."""
+"""Which values are a wine, and what the model answers: checks.py, served.py and page.py."""
 
 import re
 
@@ -27,7 +27,7 @@ up_to_two = st.dictionaries(st.sampled_from(FEATURES), anything, max_size=2)
 
 
 class OnlyColumns:
-    """What checks.py needs of a Spec: columns with what is possible, and the types."""
+    """The part of a Spec that checks.py needs: columns with their possible ranges, and the types."""
 
     types = TYPES
     columns = describe(

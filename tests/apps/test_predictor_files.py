@@ -32,13 +32,13 @@ def grade(served, content, colour=None):
 
 
 def answer_file(served, content, colour=None):
-    """The bytes that come back for a file."""
+    """Return the bytes of the answer to a file."""
     table, answered = grade(served, content, colour)
     return graded.as_file(table, answered, served.version)
 
 
 def assert_graded(served, answered, wines):
-    """The lines are those of ``wines``, each graded as wine.model does it."""
+    """Check that the lines are ``wines``, each graded as wine.model does it."""
     assert [line.problem for line in answered.lines] == [""] * len(wines)
     grades, scores, chances = model.predict(served.model, served.spec, wines)
     assert [line.answer.grade for line in answered.lines] == grades.tolist()
@@ -49,7 +49,7 @@ def assert_graded(served, answered, wines):
 
 
 def spelled(how):
-    """The model's names in another spelling."""
+    """Return the model's names in another spelling."""
     label = {name: column.label for name, column in BY_NAME.items()} | {"type": "Type"}
     unit = {name: column.unit for name, column in BY_NAME.items()} | {"type": ""}
     spell = {
@@ -277,9 +277,9 @@ def test_rows_are_numbered_as_in_a_spreadsheet(served, good):
     assert [number for number, _ in answered.problems] == [7]
 
 
-# Files that people have: each is made from six wines, and the page in docs/ says what becomes of it.
+# Files that people have: each is written from six wines, and the page in docs/ has the result.
 def accepted():
-    """Pairs of what is unusual about a file, and how it is made from a frame with quality."""
+    """Return pairs: what is unusual about a file, and how to write it from a frame with quality."""
 
     def text(wines, **options):
         return wines.drop(columns="quality").to_csv(index=False, **options)
@@ -382,7 +382,7 @@ def test_ucis_own_files_are_graded_once_the_colour_is_known(served, raw, proven)
 
 
 def refused():
-    """Pairs of what is wrong with a file, and how it is made from a frame of wines."""
+    """Return pairs: what is wrong with a file, and how to write it from a frame of wines."""
     return [
         ("an empty file", lambda w: b""),
         ("a header and no wines", lambda w: w.head(0).to_csv(index=False)),
@@ -456,7 +456,7 @@ def give(page, path):
 
 
 def download(page):
-    """The bytes of the file that the page's button gives."""
+    """Return the bytes of the file that the page's button downloads."""
     with page.expect_download() as given:
         page.get_by_role("button", name="Download the graded wines").click()
     assert given.value.suggested_filename == "graded_wines.csv"

@@ -1,4 +1,4 @@
-"""The predictor as a service: its API, new versions of the model, and life without Hopsworks."""
+"""The predictor as a service: its API, new versions of the model, and times without Hopsworks."""
 
 import ast
 import json
@@ -37,7 +37,7 @@ def client(predictor):
 
 @pytest.fixture(scope="module")
 def post(predictor):
-    """Asks as curl does: returns the event's name and its data."""
+    """Calls the API as curl does: returns the event's name and its data."""
 
     def post(call, wine):
         url = f"{predictor.url}/gradio_api/call/{call}"
@@ -75,7 +75,7 @@ def test_the_api_answers_as_wine_model_does(client, post, predictor, wines):
 
 
 def rounded(answer):
-    """The floats of an answer, which differ in the last place when many wines are asked at once."""
+    """Return the floats of an answer, which differ in the last place in a batch."""
     return {key: answer[key] for key in ("predicted_score", "probabilities")}
 
 
