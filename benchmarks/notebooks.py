@@ -1,6 +1,6 @@
 """Run both notebooks on a new local Hopsworks and keep them with their outputs, as GitHub shows them.
 
-    python -m benchmarks.notebooks     about two minutes
+    python -m benchmarks.notebooks     a few minutes
 
 A test compares each notebook's code with the digest in its metadata, so run this after every
 change of a cell.
@@ -16,28 +16,20 @@ from pathlib import Path
 import nbformat
 
 from benchmarks import common
+from wine.pipeline import notebook
 
 NOTEBOOKS = ("initialize.ipynb", "train.ipynb")
-RUN = (
-    "-m",
-    "jupyter",
-    "nbconvert",
-    "--execute",
-    "--to",
-    "notebook",
-    "--KernelManager.transport=ipc",
-)
 
 
 def main():
     """Run the first three parts, then replace both notebooks."""
     with tempfile.TemporaryDirectory() as folder:
         data, done = Path(folder).resolve() / "data", Path(folder) / "executed"
-        first, last = NOTEBOOKS
+        first, last = (notebook(name, done, ("notebook",)) for name in NOTEBOOKS)
         for place, command in (
-            (common.ROOT, (*RUN, f"--output-dir={done}", first)),
+            (common.ROOT, first),
             (folder, (common.ROOT / "model_finder.py", "--quick")),
-            (common.ROOT, (*RUN, f"--output-dir={done}", last)),
+            (common.ROOT, last),
         ):
             subprocess.run(
                 [sys.executable, *command], cwd=place, env=common.local_env(data), check=True

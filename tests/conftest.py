@@ -18,7 +18,7 @@ import pytest
 from filelock import FileLock
 
 import hopsworks_local
-from tests.processes import REPOSITORY, copy_project
+from tests.processes import REPOSITORY, copy_project, shell
 from wine import dataset, features
 from wine import train as train_module
 from wine.candidates import BY_NAME
@@ -125,14 +125,6 @@ class Pipeline:
         """The command that runs make with this environment in place of .venv."""
         return ("make", "INSTALL=:", f"BIN={Path(sys.executable).parent}", *command)
 
-    @staticmethod
-    def notebook(name):
-        """The command that runs a notebook from top to bottom and keeps it, executed, as HTML."""
-        return (
-            *("-m", "nbconvert", "--execute", "--to", "html", name),
-            *("--output-dir", "reports", "--KernelManager.transport=ipc"),
-        )
-
     def copy(self, folder):
         """The same project with a copy of the local Hopsworks in ``folder``, to be spoilt."""
         # the server of a program that has just ended may still be closing its metadata file
@@ -150,10 +142,7 @@ def empty_pipeline(tmp_path_factory):
     root = tmp_path_factory.mktemp("wein größe")  # a path that people have
     copy_project(root)
     store = tmp_path_factory.mktemp("wein größe daten")
-    # as from a shell: what a make inside make inherits lets it print the folders that it enters
-    ours = ("HOPSWORKS_", "WINE_", "GITHUB_", "MAKE", "MFLAGS")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return Pipeline(root, store, env | {"HOPSWORKS_LOCAL_ROOT": str(store)})
+    return Pipeline(root, store, shell() | {"HOPSWORKS_LOCAL_ROOT": str(store)})
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Processes of the project: its files to run them in, what they must have said, and their day."""
 
 import datetime
+import os
 import shutil
 import subprocess
 import time
@@ -32,6 +33,15 @@ def away_from_midnight(seconds):
     left = (midnight - now).total_seconds()
     if left < seconds:
         time.sleep(left + 1)
+
+
+def shell():
+    """Return this process's variables without the project's own and those of make.
+
+    A make that is started by make inherits the latter, and prints the folders that it enters.
+    """
+    ours = ("HOPSWORKS_", "WINE_", "GITHUB_", "MAKE", "MFLAGS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def copy_project(folder):

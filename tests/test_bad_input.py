@@ -282,7 +282,7 @@ def test_a_notebook_ends_with_the_same_line(
         (root / file).unlink()
     before = files(root)
     variables = {"HOPSWORKS_LOCAL_ROOT": str(root / "store")} | variables
-    done = empty_pipeline.run(*empty_pipeline.notebook(name), cwd=root, variables=variables)
+    done = empty_pipeline.run(*notebook(name, "reports"), cwd=root, variables=variables)
     line = done.stderr.strip().splitlines()[-1].replace(f"{root}/", "")
     line = re.sub(r"\x1b\[\d+m", "", line)  # Jupyter's colours
     assert done.returncode == 1

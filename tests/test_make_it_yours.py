@@ -13,6 +13,7 @@ from apps.assemble import assemble, sources
 from tests.processes import REPOSITORY, succeeded
 from wine import dataset
 from wine.columns import NAMES
+from wine.pipeline import notebook
 
 PAGE = (REPOSITORY / "docs/make-it-yours.md").read_text()
 MEASUREMENT, MODEL, SCORE, NAME = re.findall(r"```python\n(.*?)```", PAGE, re.S)
@@ -84,9 +85,9 @@ def mine(empty_pipeline, raw, tmp_path):
 @pytest.mark.slow
 def test_one_measurement_one_model_and_one_metric_more(mine):
     for command in (
-        mine.notebook("initialize.ipynb"),
+        notebook("initialize.ipynb", "reports"),
         ("model_finder.py", "--quick", "--only", "elastic net"),
-        mine.notebook("train.ipynb"),
+        notebook("train.ipynb", "reports"),
         ("daily.py",),
         ("inference.py",),
     ):

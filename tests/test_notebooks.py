@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.notebooks import NOTEBOOKS, digest
 from tests.processes import REPOSITORY
+from wine.pipeline import notebook
 
 OF_THE_MACHINE = re.compile(
     r"127\.0\.0\.1|localhost|\d\d:\d\d(:\d\d)? ?UTC|/(tmp|home|root|Users|work)/"
@@ -44,7 +45,7 @@ def test_every_question_has_words_before_its_cell(name):
 
 def test_train_on_an_empty_store_says_what_comes_first(empty_pipeline, tmp_path):
     pipeline = empty_pipeline.copy(tmp_path / "empty")
-    done = pipeline.run(*pipeline.notebook("train.ipynb"))
+    done = pipeline.run(*notebook("train.ipynb", "reports"))
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert "no Resources/model_finder/best.json in Hopsworks" in last

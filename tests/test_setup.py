@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import requests
 
-from tests.processes import REPOSITORY, copy_project
+from tests.processes import REPOSITORY, copy_project, shell
 from tests.servers import port_of, reserved
 from wine import connection
 from wine.errors import BadInput
@@ -203,9 +203,7 @@ def test_clean_keeps_the_data_and_reset_removes_them(small, name):
 
 
 def test_make_alone_lists_the_commands():
-    # as from a shell: a make inside make also prints the folder that it enters
-    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    done = subprocess.run(["make"], cwd=REPOSITORY, env=env, capture_output=True, text=True)
+    done = subprocess.run(["make"], cwd=REPOSITORY, env=shell(), capture_output=True, text=True)
     listed = [line.split()[0] for line in done.stdout.splitlines()]
     assert listed[:6] == ["help", "pipeline", "apps", "check", "test", "test-all"]
     assert {"bench", "lock", "clean", "reset"} < set(listed)

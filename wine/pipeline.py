@@ -25,11 +25,14 @@ from wine.paths import PROJECT, REPORTS, local_hopsworks
 from wine.spec import parse
 
 
-def notebook(name):
-    """Return the command that runs a notebook top to bottom and keeps it as HTML."""
+def notebook(name, folder=REPORTS, form=("html", "--template", "classic")):
+    """Return the command that runs a notebook top to bottom and keeps it in ``folder``.
+
+    Run it in the notebook's folder: that is where the kernel's sockets are.
+    """
     return [
-        *("-m", "jupyter", "nbconvert", "--execute", "--to", "html", "--template", "classic", name),
-        *("--output-dir", str(REPORTS), "--KernelManager.transport=ipc"),
+        *("-m", "jupyter", "nbconvert", "--execute", name, "--to", *form),
+        *("--output-dir", str(folder), "--KernelManager.transport=ipc"),
     ]
 
 
