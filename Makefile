@@ -21,7 +21,7 @@ apps:  ## open the predictor (port 7860) and the monitor (7861) on what the pipe
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-check:  ## install, then lint, types and the tests that need only this process (a minute)
+check:  ## install, then lint, types and the tests that need only this process (minutes)
 	@$(INSTALL) requirements-test.txt
 	@$(BIN)/python -m ruff format --check . && $(BIN)/python -m ruff check .
 	@$(BIN)/python -m mypy
@@ -43,7 +43,7 @@ LOCAL := packages/hopsworks-local/benchmarks
 BENCHMARKS ?= apps screenshots monitor daily_job setup data ladder cortez settings search side_by_side beyond fresh_seeds prediction \
 	$(LOCAL)/speed.py growth_days growth_wines
 
-bench:  ## install, then run the benchmarks and keep their results (an hour and a half)
+bench:  ## install, then run the benchmarks and keep their results (hours)
 	@$(INSTALL) requirements-benchmarks.txt
 	@unset $$(env | sed -nE 's/^((HOPSWORKS|WINE|GITHUB)_[A-Za-z0-9_]*)=.*/\1/p'); \
 	data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT INT TERM && export HOPSWORKS_LOCAL_ROOT="$$data" && \

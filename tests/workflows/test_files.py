@@ -197,7 +197,7 @@ def test_only_these_secrets_are_used():
 
 @every_workflow
 def test_no_secret_is_there_while_packages_are_installed(name):
-    """Code of packages runs then, and those that packages need in turn are not pinned."""
+    """Code of packages runs then."""
     holding = [load(name), *jobs(name)]
     holding += [step for step in steps(name) if "install" in step.get("run", "")]
     assert not [place for place in holding if "secrets." in str(place.get("env"))]

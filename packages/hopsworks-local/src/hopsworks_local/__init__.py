@@ -64,9 +64,8 @@ class Server:
         assert self._process.stdin
         if not self._process.stdin.closed:
             with contextlib.suppress(BrokenPipeError):  # it has ended already
-                self._process.stdin.write(
-                    "\n"
-                )  # a fork may hold the pipe open, so closing is not enough
+                # closing is not enough, since a fork may hold the pipe open
+                self._process.stdin.write("\n")
                 self._process.stdin.close()
         self._process.wait()
         self._relay.join(5)  # its last messages
