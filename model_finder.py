@@ -2,8 +2,8 @@
 
 Fetches the wines from Hopsworks, cross-validates every candidate of wine/candidates.py under
 protocol P1 on the training wines, averages the best few, and writes a leaderboard and the best
-configuration to model_finder_results/ and to Hopsworks (Resources/model_finder). The lowest RMSE
-is best, among the models that predict one wine in 5 ms and need no more than 15 MB.
+configuration to model_finder_results/ and to Hopsworks (Resources/model_finder). ``pick`` says
+which is best: by RMSE, among the models that predict one wine in 5 ms and are below 15 MB.
 
 \b
   python model_finder.py                    all candidates, two repeats

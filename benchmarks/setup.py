@@ -46,7 +46,7 @@ def main():
                 measured.append(set_up(tool, project, env | caches(folder / "caches")))
                 installed[tool] = packages(project)
                 shutil.rmtree(project)
-                shutil.rmtree(folder / "caches")
+                shutil.rmtree(folder / "caches", ignore_errors=True)  # pip may keep nothing
         pinned = pins()
         result = {
             "machine": common.machine(),

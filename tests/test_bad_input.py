@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import pytest
 
 import hopsworks_local
+from wine.pipeline import notebook
 
 pytestmark = pytest.mark.slow
 THIS = "tests/test_bad_input.py"
