@@ -4,7 +4,6 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 FOLDS, REPEATS, SEED = 5, 2, 2009
 TEST_PARTS = 5  # one part in five is the test set
@@ -48,6 +47,8 @@ def contiguous_folds(wines: pd.DataFrame) -> np.ndarray:
 
 def group_folds(wines: pd.DataFrame, parts: int, seed: int) -> np.ndarray:
     """Return which of ``parts`` stratified group folds holds each wine, ints (n,) from 0."""
+    from sklearn.model_selection import StratifiedGroupKFold  # here, since daily.py needs no sklearn
+
     splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
     numbers = np.empty(len(wines), dtype=np.int8)
     with warnings.catch_warnings():
