@@ -31,16 +31,18 @@ hypothesis.settings.load_profile("shared machine")
 # fixtures that start programs, servers or a browser
 SYSTEM = {"empty_pipeline", "empty_server", "reader", "server", "project", "browser"}
 SYSTEM |= {"github", "hub", "small"}
-LONGEST_FIRST = (  # in two processes, what takes minutes must not be begun last
+LONGEST_FIRST = (  # two processes take them in turn: one runs the pipeline, which others wait for
     "test_faults",
-    "test_growth",
-    "test_bad_input",  # does without the pipeline, which the other process runs meanwhile
+    "test_bad_input",  # does without the pipeline
     "test_daily",
+    "test_contract",  # does without it, as the next but one
     "test_train",
+    "test_rules",
+    "test_growth",
     "test_monitor",
     "test_model_finder",
+    "test_predictor_service",
     "test_pipeline",
-    "test_contract",
     "test_evaluation",
     "test_model_based",
     "test_dask",

@@ -62,9 +62,8 @@ def balance(wines: pd.DataFrame) -> pd.DataFrame:
     scaler = StandardScaler().fit(wines[list(NAMES)])
     points = np.column_stack([scaler.transform(wines[list(NAMES)]), wines["type"].map(TYPES.index)])
     points, grades = smote().fit_resample(points, wines["quality"])
-    balanced = to_precision(
-        pd.DataFrame(scaler.inverse_transform(points[:, :-1]), columns=list(NAMES))
-    )
+    values = to_precision(scaler.inverse_transform(points[:, :-1]))
+    balanced = pd.DataFrame(values, columns=list(NAMES))
     balanced.iloc[: len(wines)] = wines[list(NAMES)]  # real wines stay as they were measured
     balanced["type"] = np.array(TYPES)[points[:, -1].astype(int)]
     balanced["quality"] = np.asarray(grades)

@@ -6,7 +6,7 @@ notebooks' axes and the ``spec.json`` the apps are drawn from. To add a measurem
 
 from dataclasses import dataclass
 
-import pandas as pd
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,14 @@ FEATURES = (*NAMES, "type")  # what a model is given, in this order
 GRADES = tuple(range(3, 10))  # the scale goes from 0 to 10; tasters gave 3 to 9
 
 
-def to_precision(wines: pd.DataFrame) -> pd.DataFrame:
-    """A copy of the frame with every measurement at the raw files' decimals.
+def to_precision(values: np.ndarray) -> np.ndarray:
+    """Return measurements, floats (n, 11) in the order of NAMES, at the raw files' decimals.
 
     Free sulphur dioxide is held at or below the total, which rounding could otherwise break.
     """
-    wines = wines.copy()
-    for column in MEASUREMENTS:
-        wines[column.name] = wines[column.name].round(column.decimals)
-    wines["free_sulfur_dioxide"] = wines[["free_sulfur_dioxide", "total_sulfur_dioxide"]].min(
-        axis=1
+    rounded = np.column_stack(
+        [np.round(values[:, i], column.decimals) for i, column in enumerate(MEASUREMENTS)]
     )
-    return wines
+    free, total = NAMES.index("free_sulfur_dioxide"), NAMES.index("total_sulfur_dioxide")
+    rounded[:, free] = np.minimum(rounded[:, free], rounded[:, total])
+    return rounded

@@ -30,10 +30,11 @@ def generate(day: datetime.date, wines: pd.DataFrame) -> dict[str, Any]:
     """
     if len(wines) == 0:
         raise BadInput("no real wines to generate from: run initialize.ipynb first")
-    wines = wines.sort_values("wine_id", ignore_index=True)
+    if not wines["wine_id"].is_monotonic_increasing:
+        wines = wines.sort_values("wine_id")
     random = np.random.default_rng([day.year, day.month, day.day])
     drawn = wines.iloc[random.integers(len(wines))]
-    colour = wines[wines["type"] == drawn["type"]].reset_index(drop=True)
+    colour = wines[wines["type"] == drawn["type"]]
     real = colour[list(NAMES)].to_numpy(dtype=float)
     spread = real.std(axis=0)
     spread[spread == 0] = 1.0
@@ -48,7 +49,7 @@ def generate(day: datetime.date, wines: pd.DataFrame) -> dict[str, Any]:
     for _ in range(MAX_TRIES):
         skewed = real[nearest] + SKEW * spread * random.normal(size=len(NAMES))
         bounded = np.clip(skewed, low, high)
-        values = to_precision(pd.DataFrame([bounded], columns=list(NAMES))).to_numpy()[0]
+        values = to_precision(bounded[None])[0]
         inside = ((values >= low) & (values <= high)).all()  # rounding can lead out of the range
         if inside and not (real == values).all(axis=1).any():
             break

@@ -345,7 +345,7 @@ def space(name):
     """Return the folder of a Space, assembled in a temporary folder."""
     folder = tempfile.TemporaryDirectory(prefix=f"{name}-")
     atexit.register(folder.cleanup)
-    return assemble(sources(name), folder.name)
+    return assemble(sources(name), Path(folder.name) / "app")
 
 
 def load(app, name, *others):

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import sys
 import threading
 
 import pytest
@@ -10,6 +11,7 @@ import hopsworks_local
 from tests.processes import FORGET_THE_DAYS, away_from_midnight, succeeded
 from tests.processes import today as this_day
 from tests.servers import Wire
+from tests.workflows.conftest import GitHub, load
 
 TABLES = """
 import json, os, tempfile
@@ -78,7 +80,9 @@ def hopsworks(no_day_yet, tmp_path, monkeypatch):
 
 @pytest.fixture
 def daily(github, hopsworks):
-    """Runs daily.yml with this Hopsworks' secrets and variables."""
+    """Runs daily.yml with this Hopsworks' secrets and variables, in the tests' environment."""
+    steps = {step.get("name"): step for step in load("daily.yml")["jobs"]["daily"]["steps"]}
+    github.installed[steps["Install"]["run"]] = sys.prefix
 
     def run(secrets=hopsworks.secrets, variables=None, before=None, **inputs):
         variables = hopsworks.vars | (variables or {})
@@ -123,6 +127,15 @@ def test_the_first_day_and_the_same_day_again(daily, hopsworks):
     assert "nothing to do: no day is missing from" in said(again, "Make the wine")
     assert "nothing to do: every daily wine has its prediction" in said(again, "Predict")
     assert "60 daily wines: " in again.page
+
+
+@pytest.mark.slow
+def test_what_it_installs_is_enough(hopsworks, tmp_path):
+    run = GitHub(tmp_path).run(
+        "daily.yml", secrets=hopsworks.secrets, vars=hopsworks.vars, inputs={}
+    )
+    assert not run.failed, run.output
+    assert hopsworks.days() == [sixty_days()] * 2
 
 
 @pytest.mark.slow

@@ -260,6 +260,7 @@ def test_a_bad_space_is_one_clear_line(publish, hub, space):
     assert hub.spaces == {}
 
 
+@pytest.mark.slow  # its client tries for 20 seconds
 def test_a_hub_that_is_away_is_one_clear_line(publish, hub):
     code, output, _ = publish(HF_ENDPOINT="http://127.0.0.1:9")
     assert code == 1
