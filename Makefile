@@ -6,7 +6,7 @@ INSTALL := PYTHON='$(PYTHON)' sh install.sh
 # Without it, Python keeps what it compiled: each program starts in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help pipeline apps check test test-all bench lock clean reset
+.PHONY: help pipeline apps check test coverage test-all bench lock clean reset
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,10 @@ check:  ## install, then lint, types and the tests that need only this process (
 
 test: check  ## check, then the pipeline, both apps, the local Hopsworks and the workflows (minutes)
 	@$(PYTEST) -m "system and not slow and not live"
+
+coverage:  ## how much of the code the tests of make test run; fails below the floor (long)
+	@$(INSTALL) requirements-test.txt
+	@$(PYTEST) -m "not slow and not live" --cov --cov-report=term
 
 test-all: check  ## check, then all other tests: kills, altered requests, growth, bad input, ... (long)
 	@$(PYTEST) -m "(system or slow) and not live"

@@ -283,17 +283,17 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_what_was_deleted_is_made_again(copy, pipeline_root, loss):
+def test_what_was_deleted_is_made_again(copy, pipeline_root):
     wines, predictions = copy.read(DAILY), copy.read(PREDICTION)
-    LOSSES[loss](copy)
-    copy.run(daily, "--date", day_of(pipeline_root), "--days", DAYS)
-    printed = copy.run(inference)
-    assert copy.read(DAILY).equals(wines)
-    assert copy.read(PREDICTION).equals(predictions)
-    assert counts_line(copy) in printed
-    for picture in inference.PICTURES:
-        assert copy.project.get_dataset_api().exists(f"{IMAGES}/{picture}")
+    for loss, delete in LOSSES.items():
+        delete(copy)
+        copy.run(daily, "--date", day_of(pipeline_root), "--days", DAYS)
+        printed = copy.run(inference)
+        assert copy.read(DAILY).equals(wines), loss
+        assert copy.read(PREDICTION).equals(predictions), loss
+        assert counts_line(copy) in printed, loss
+        for picture in inference.PICTURES:
+            assert copy.project.get_dataset_api().exists(f"{IMAGES}/{picture}"), loss
 
 
 def test_on_the_first_day_one_wine_is_singular_and_has_no_kappa(copy):
