@@ -255,6 +255,10 @@ def test_everyone_can_read_it(year_monitor, open_page):
         )
         assert len(sizes) > 10
         assert min(sizes) >= LEGIBLE
+    shown.get_by_label("365 days").check()  # the widest numbers
+    expect(shown.locator(".sentence")).to_contain_text("of 365 daily wines")
+    whole = "e => e.scrollWidth <= e.clientWidth"
+    assert shown.locator(".scroll:has(table.scores)").evaluate(whole), "QWK is cut on a phone"
     for scheme in ("light", "dark"):
         shown.emulate_media(color_scheme=scheme)
         dark = "" if scheme == "dark" else "!"
