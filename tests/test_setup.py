@@ -205,7 +205,7 @@ def test_clean_keeps_the_data_and_reset_removes_them(small, name):
 def test_make_alone_lists_the_commands():
     done = subprocess.run(["make"], cwd=REPOSITORY, env=shell(), capture_output=True, text=True)
     listed = [line.split()[0] for line in done.stdout.splitlines()]
-    assert listed[:6] == ["help", "pipeline", "apps", "check", "test", "coverage", "test-all"]
+    assert listed[:6] == ["help", "pipeline", "apps", "check", "test", "test-all"]
     assert {"bench", "lock", "clean", "reset"} < set(listed)
 
 
