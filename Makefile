@@ -22,7 +22,8 @@ apps:  ## open the predictor (port 7860) and the monitor (7861) on what the pipe
 	@$(INSTALL) requirements.txt
 	@$(BIN)/python -m apps.run --predictor-port '$(PREDICTOR_PORT)' --monitor-port '$(MONITOR_PORT)'
 
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# two processes, for two cores: more threads would only wait for each other
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check:  ## install, then lint, types and the tests that need only this process (minutes)
 	@$(INSTALL) requirements-test.txt

@@ -4,13 +4,15 @@ import copy
 import json
 import re
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests import model_folder
 from wine import model, spec
-from wine.columns import BY_NAME, FEATURES, NAMES, TYPES
+from wine.columns import BY_NAME, FEATURES, GRADES, NAMES, TYPES
+from wine.decoding import prediction_sets
 from wine.errors import WineError
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -192,3 +194,11 @@ def test_what_is_parsed_is_what_was_written(training):
     text = training.spec.model_dump_json()
     assert spec.parse(text) == training.spec
     assert not re.search("NaN|Infinity", text)
+
+
+def test_the_level_of_the_prediction_sets_keeps_what_the_page_promises(training):
+    chances = training.cv.chances.reshape(-1, len(GRADES))
+    place = np.tile(training.cv.truth, len(training.cv.chances)) - GRADES[0]
+    sets = prediction_sets(chances, training.spec.set_level)
+    assert sets[np.arange(len(place)), place].mean() == pytest.approx(0.8, abs=0.01)
+    assert training.spec.metrics.set_coverage == pytest.approx(0.8, abs=0.02)

@@ -25,6 +25,7 @@ class Odds(NamedTuple):
     thresholds: tuple[float, ...]
 
 
+COVERAGE = 0.8  # the share of prediction sets that are to hold the true grade
 PLAIN_CUTS = tuple(grade + 0.5 for grade in GRADES[:-1])  # plain rounding
 # what learn_cuts tries: every stretch around every centre (a stretch of 1 is plain rounding)
 STRETCHES, CENTRES = (
@@ -126,7 +127,7 @@ def prediction_sets(chances: np.ndarray, level: float) -> np.ndarray:
     return inside
 
 
-def learn_set_level(truth: ArrayLike, chances: np.ndarray, coverage: float = 0.8) -> float:
+def learn_set_level(truth: ArrayLike, chances: np.ndarray, coverage: float = COVERAGE) -> float:
     """Return the level at which ``coverage`` of the prediction sets hold the true grade.
 
     The promise is about all wines together: sets of one grade hold it less often, sets of two

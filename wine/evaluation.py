@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 
 from wine.columns import GRADES
 from wine.decoding import (
+    COVERAGE,
     decode,
     learn_cuts,
     learn_odds,
@@ -121,7 +122,7 @@ def out_of_fold_probabilities(
 
 
 def out_of_fold_sets(
-    truth: np.ndarray, chances: np.ndarray, fold_numbers: np.ndarray, coverage: float = 0.8
+    truth: np.ndarray, chances: np.ndarray, fold_numbers: np.ndarray, coverage: float = COVERAGE
 ) -> np.ndarray:
     """Return the grades in each wine's prediction set, booleans (repeats, n, 7).
 
