@@ -61,6 +61,7 @@ def reverse(values):
 HTML = "<img src=x onerror=alert(1)>"
 ALTERED = {
     "cuts reversed": ("cuts", put(reverse, "cuts")),
+    "two equal cuts": ("cuts", put(lambda cuts: [*cuts[:4], cuts[5], cuts[5]], "cuts")),
     "a cut is NaN": ("cuts.2", put(NAN, "cuts", 2)),
     "cuts shifted by 1": ("grade for example", put(lambda cuts: [c + 1 for c in cuts], "cuts")),
     "only 3 cuts": ("cuts", put(lambda cuts: cuts[:3], "cuts")),
@@ -69,6 +70,7 @@ ALTERED = {
     "the slope is negative": ("odds.slope", put(-1.0, "odds", "slope")),
     "the slope is doubled": ("probabilities for", put(lambda slope: 2 * slope, "odds", "slope")),
     "thresholds reversed": ("odds.thresholds", put(reverse, "odds", "thresholds")),
+    "two equal thresholds": ("odds.thresholds", put(lambda t: [t[0], *t[:5]], "odds", "thresholds")),
     "grades 0-6": ("grades", put(list(range(7)), "grades")),
     "no set_level": ("set_level", lambda spec: spec.pop("set_level")),
     "a set_level of NaN": ("set_level", put(NAN, "set_level")),
