@@ -204,3 +204,11 @@ def test_the_level_of_the_prediction_sets_keeps_what_the_page_promises(training)
     sets = prediction_sets(chances, training.spec.set_level)
     assert sets[np.arange(len(place)), place].mean() == pytest.approx(0.8, abs=0.01)
     assert training.spec.metrics.set_coverage == pytest.approx(0.8, abs=0.02)
+
+
+def test_what_is_at_the_ends_of_a_range_is_within_it(training):
+    column = training.spec.columns[0].model_dump()
+    low, high = column["possible"]
+    for observed, typical in (((low, high), low), ((low, low), high)):
+        at_its_ends = {"observed": observed, "typical": dict.fromkeys(TYPES, typical)}
+        assert spec.Column.model_validate(column | at_its_ends).observed == observed
