@@ -78,9 +78,7 @@ def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(
 
 
 @pytest.mark.parametrize("fault", ["damaged", "of other columns"])
-def test_a_served_model_that_cannot_be_read_is_not_compared_with(
-    young, reader, training, fault, capsys
-):
+def test_a_served_model_that_cannot_be_read_is_replaced(young, reader, training, fault, capsys):
     project = reader(young).project
     features_then = FEATURES if fault == "damaged" else FEATURES[1:]
     spec = training.spec.model_copy(update={"features": features_then})
@@ -89,6 +87,8 @@ def test_a_served_model_that_cannot_be_read_is_not_compared_with(
         project.get_dataset_api().remove(f"{first.model_files_path}/wines.csv")
     assert compare_with_served(project, training) is None
     assert "no comparison with version 1: the " in capsys.readouterr().out
+    register(project, training, None)
+    assert registry.load(registry.served(project))[1].features == FEATURES
 
 
 def test_the_program_trains_as_train_ipynb_does(young, reader, training, tmp_path):

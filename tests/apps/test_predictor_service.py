@@ -187,8 +187,8 @@ def test_the_examples_on_the_page_run_as_they_stand(open_page, predictor):
     assert lines == [f"{grade} None", f"{stronger} None"]
 
 
-def register_stern(project, folder):
-    """Register and approve a version that grades every wine 3."""
+def register_two(project, folder):
+    """Register two versions that grade every wine 3: only the first, older one is approved."""
     files = Path(registry.fetch(registry.served(project), folder))
     spec = json.loads((files / "spec.json").read_text())
     spec["cuts"] = [cut + 10 for cut in spec["cuts"]]
@@ -196,11 +196,12 @@ def register_stern(project, folder):
         example["predicted_grade"] = 3
     for column in spec["columns"]:  # so that the form is another, too
         column["typical"] = {kind: value * 1.01 for kind, value in column["typical"].items()}
-    (files / "spec.json").write_text(json.dumps(spec | {"model": "a stern taster"}))
-    registry.register(
-        project, files, metrics={}, wines=pd.read_csv(files / "wines.csv"),
-        approved=True, description="grades every wine 3",
-    )  # fmt: skip
+    for name, approved in [("a stern taster", True), ("not good enough", False)]:
+        (files / "spec.json").write_text(json.dumps(spec | {"model": name}))
+        registry.register(
+            project, files, metrics={}, wines=pd.read_csv(files / "wines.csv"),
+            approved=approved, description="grades every wine 3",
+        )  # fmt: skip
 
 
 def test_a_newly_approved_version_answers_without_a_restart_and_outlives_hopsworks(
@@ -221,7 +222,7 @@ def test_a_newly_approved_version_answers_without_a_restart_and_outlives_hopswor
         expect(grade).to_have_attribute("data-grade", str(before))
 
         with connected(server.env) as project:
-            register_stern(project, tmp_path / "model")
+            register_two(project, tmp_path / "model")
         expect(version).to_contain_text("Model version 2 (a stern taster)", timeout=20_000)
         # what was typed stays, and is graded by the new version
         expect(grade).to_have_attribute("data-grade", "3")
