@@ -38,10 +38,10 @@ test: check  ## check, then the pipeline, both apps, the local Hopsworks and the
 test-all: check  ## check, then all other tests: kills, altered requests, growth, bad input, ... (long)
 	@$(PYTEST) -m "(system or slow) and not live"
 
-# without two tests that hold seconds, which tracing changes
+# without the tests that hold seconds: tracing takes time, too
 coverage:  ## how much of the code the tests of make test run; fails below the floor (long)
 	@$(INSTALL) requirements-test.txt
-	@$(PYTEST) -m "not slow and not live" -k "not takes_long and not make_apps" --cov --cov-report=term
+	@$(PYTEST) -m "not slow and not live" -k "not takes_long" --cov --cov-report=term
 
 # On data of its own, made by a first run of the pipeline, and never on a cluster. What can fail for
 # want of a browser or an index comes first; side_by_side and prediction take the model that search

@@ -3,6 +3,7 @@
 import datetime
 import os
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -42,6 +43,14 @@ def shell():
     """
     ours = ("HOPSWORKS_", "WINE_", "GITHUB_", "MAKE", "MFLAGS")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def take_ctrl_c():
+    """Let a new process be ended by Ctrl-C, as ``preexec_fn`` of Popen.
+
+    A shell that runs the tests in the background makes them ignore it, and processes inherit that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def copy_project(folder):

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import model_finder
+from tests.processes import take_ctrl_c
 from wine.candidates import average
 from wine.errors import BadInput, WineError
 from wine.split import folds
@@ -126,8 +127,7 @@ def find(young, tmp_path):
             *arguments,
             cwd=tmp_path / folder,
             start_new_session=True,
-            # a shell that runs the tests in the background has Ctrl-C ignored, and it is inherited
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=take_ctrl_c,
         )
 
     return start

@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import requests
 
-from tests.processes import REPOSITORY, copy_project, shell
+from tests.processes import REPOSITORY, copy_project, shell, take_ctrl_c
 from tests.servers import port_of, reserved
 from wine import connection
 from wine.errors import BadInput
@@ -246,6 +246,7 @@ def make_apps():
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=take_ctrl_c,
         )
         started.append(process)
         return process
