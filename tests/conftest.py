@@ -31,13 +31,15 @@ hypothesis.settings.load_profile("shared machine")
 # fixtures that start programs, servers or a browser
 SYSTEM = {"empty_pipeline", "empty_server", "reader", "server", "project", "browser"}
 SYSTEM |= {"github", "hub", "small"}
-LONGEST_FIRST = (  # two processes take them in turn: one runs the pipeline, which others wait for
+# What takes long must not be begun last. Two processes take these files in turn: while the one that
+# got test_daily runs the pipeline, the other has files that do without it.
+LONGEST_FIRST = (
     "test_faults",
-    "test_bad_input",  # does without the pipeline
+    "test_bad_input",
     "test_daily",
-    "test_contract",  # does without it, as the next but one
+    "test_contract",  # without the pipeline
     "test_train",
-    "test_rules",
+    "test_rules",  # without the pipeline
     "test_growth",
     "test_monitor",
     "test_model_finder",

@@ -47,9 +47,8 @@ def contiguous_folds(wines: pd.DataFrame) -> np.ndarray:
 
 def group_folds(wines: pd.DataFrame, parts: int, seed: int) -> np.ndarray:
     """Return which of ``parts`` stratified group folds holds each wine, ints (n,) from 0."""
-    from sklearn.model_selection import (
-        StratifiedGroupKFold,
-    )  # here, since daily.py needs no sklearn
+    # here, since daily.py imports this module and needs no scikit-learn
+    from sklearn.model_selection import StratifiedGroupKFold
 
     splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
     numbers = np.empty(len(wines), dtype=np.int8)

@@ -98,6 +98,13 @@ class GitHub:
             (self.python / name).write_text(f'#!/bin/sh\nexec {base} "$@"\n')
             (self.python / name).chmod(0o755)
 
+    def use_this_environment(self, name):
+        """Let a workflow's Install steps take the tests' environment, which has all of theirs."""
+        for job in load(name)["jobs"].values():
+            for step in job["steps"]:
+                if step.get("name") == "Install":
+                    self.installed[step["run"]] = sys.prefix
+
     def run(self, name, *, repository="someone/wine", before=None, **context):
         """Run a workflow with the given `secrets`, `vars` and `inputs`, as far as it gets.
 

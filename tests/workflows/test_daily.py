@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import sys
 import threading
 
 import pytest
@@ -11,7 +10,7 @@ import hopsworks_local
 from tests.processes import FORGET_THE_DAYS, away_from_midnight, succeeded
 from tests.processes import today as this_day
 from tests.servers import Wire
-from tests.workflows.conftest import GitHub, load
+from tests.workflows.conftest import GitHub
 
 TABLES = """
 import json, os, tempfile
@@ -81,8 +80,7 @@ def hopsworks(no_day_yet, tmp_path, monkeypatch):
 @pytest.fixture
 def daily(github, hopsworks):
     """Runs daily.yml with this Hopsworks' secrets and variables, in the tests' environment."""
-    steps = {step.get("name"): step for step in load("daily.yml")["jobs"]["daily"]["steps"]}
-    github.installed[steps["Install"]["run"]] = sys.prefix
+    github.use_this_environment("daily.yml")
 
     def run(secrets=hopsworks.secrets, variables=None, before=None, **inputs):
         variables = hopsworks.vars | (variables or {})

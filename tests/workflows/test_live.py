@@ -1,10 +1,8 @@
 """live.yml's steps, run as they are written, with a local Hopsworks in a cluster's place."""
 
 import re
-import sys
 
 import hopsworks_local
-from tests.workflows.conftest import load
 
 
 def test_the_contract_is_tried_where_the_variables_lead(github, tmp_path, monkeypatch):
@@ -12,8 +10,7 @@ def test_the_contract_is_tried_where_the_variables_lead(github, tmp_path, monkey
         monkeypatch.setenv(name, "127.0.0.1,localhost")
     # a few are enough: all of them run against a local Hopsworks anyway
     monkeypatch.setenv("PYTEST_ADDOPTS", "-k 'event_time or partition or tag'")
-    steps = {step.get("name"): step for step in load("live.yml")["jobs"]["contract"]["steps"]}
-    github.installed[steps["Install"]["run"]] = sys.prefix  # made from the same file
+    github.use_this_environment("live.yml")
 
     with hopsworks_local.start(tmp_path, "wine") as server:
         run = github.run(
