@@ -6,7 +6,7 @@ INSTALL := PYTHON='$(PYTHON)' sh install.sh
 # Without it, Python keeps what it compiled: each program starts in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help pipeline apps check test coverage test-all bench lock clean reset
+.PHONY: help pipeline apps check types types-local unit test coverage test-all bench lock clean reset
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,11 +25,20 @@ apps:  ## open the predictor (port 7860) and the monitor (7861) on what the pipe
 # two processes, for two cores: more threads would only wait for each other
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-check:  ## install, then lint, types and the tests that need only this process (minutes)
+# the type checkers run beside the tests
+check:  ## install, then lint, types and the tests that need only this process (a minute)
 	@$(INSTALL) requirements-test.txt
 	@$(BIN)/python -m ruff format --check . && $(BIN)/python -m ruff check .
+	@$(MAKE) --no-print-directory -j 3 types types-local unit
+
+types:
 	@$(BIN)/python -m mypy
-	@$(BIN)/python -m mypy --config-file packages/hopsworks-local/pyproject.toml packages/hopsworks-local/src $(LOCAL)
+
+types-local:
+	@$(BIN)/python -m mypy --cache-dir .mypy_cache/local --config-file packages/hopsworks-local/pyproject.toml \
+		packages/hopsworks-local/src $(LOCAL)
+
+unit:
 	@$(PYTEST) tests -m "not system and not slow and not live"
 
 test: check  ## check, then the pipeline, both apps, the local Hopsworks and the workflows (minutes)
@@ -43,24 +52,23 @@ coverage:  ## how much of the code the tests of make test run; fails below the f
 	@$(INSTALL) requirements-test.txt
 	@$(PYTEST) -m "not slow and not live" -k "not takes_long" --cov --cov-report=term
 
-# On data of its own, made by a first run of the pipeline, and never on a cluster. What can fail for
-# want of a browser or an index comes first; side_by_side and prediction take the model that search
-# found. `make bench BENCHMARKS="ladder data"` runs some of them. Each file says what it measures. Not
-# in the list, since each takes half an hour or more: growth_wines --scale 100, side_by_side after
-# results/side_by_side/ was emptied, and hopsworks-local's faults.py and fuzz.py.
+# On data of its own, which the first of them makes, and never on a cluster. What can fail for want of
+# a browser or an index comes early; side_by_side and prediction take the model that search found.
+# `make bench BENCHMARKS="ladder data"` runs some of them. Each file says what it measures. Not in the
+# list, since each takes half an hour or more: growth_wines --scale 100, growth_days --history 3650,
+# side_by_side after results/side_by_side/ was emptied, and hopsworks-local's faults.py and fuzz.py.
 LOCAL := packages/hopsworks-local/benchmarks
 BENCHMARKS ?= apps screenshots monitor daily_job setup data ladder cortez settings search side_by_side beyond fresh_seeds prediction \
 	$(LOCAL)/speed.py growth_days growth_wines
 
-bench:  ## install, then run the benchmarks and keep their results (hours)
+bench:  ## install, then run the benchmarks and keep their results (an hour and a half)
 	@$(INSTALL) requirements-benchmarks.txt
 	@unset $$(env | sed -nE 's/^((HOPSWORKS|WINE|GITHUB)_[A-Za-z0-9_]*)=.*/\1/p'); \
 	data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT INT TERM && export HOPSWORKS_LOCAL_ROOT="$$data" && \
 	rm -rf model_finder_results && \
-	$(BIN)/python -m wine.pipeline && cp reports/summary.json benchmarks/results/pipeline.json && \
-	for name in $(BENCHMARKS) readme; do \
+	for name in pipeline $(BENCHMARKS) readme; do \
 		case $$name in *.py) run=$$name ;; *) run="-m benchmarks.$$name" ;; esac; \
-		echo "== $$name" && $(BIN)/python $$run || exit 1; \
+		echo "== $$name, $$(date +%H:%M:%S)" && $(BIN)/python $$run || exit 1; \
 	done
 
 # All files have the versions of requirements-test.txt, since each is compiled over a copy of it; only

@@ -113,9 +113,9 @@ def commit():
 def keep(name, result, table=None):
     """Write results/NAME.json and, with ``table`` (a DataFrame), results/NAME.md; print the last of them.
 
-    ValueError for NaN and Infinity, which are no JSON.
+    The JSON says which commit was measured. ValueError for NaN and Infinity, which are no JSON.
     """
-    text = json.dumps(result, indent=2, allow_nan=False) + "\n"
+    text = json.dumps({"commit": commit()} | result, indent=2, allow_nan=False) + "\n"
     replace(RESULTS / f"{name}.json", text)
     if table is not None:
         text = markdown(table)

@@ -13,8 +13,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import nbformat
-
 from benchmarks import common
 from wine.pipeline import notebook
 
@@ -35,18 +33,22 @@ def main():
                 [sys.executable, *command], cwd=place, env=common.local_env(data), check=True
             )
         for name in NOTEBOOKS:
-            executed = nbformat.read(done / name, as_version=4)
-            original = nbformat.read(common.ROOT / name, as_version=4)
-            executed.metadata = original.metadata | {"code_sha256": digest(executed)}
-            for cell in executed.cells:
-                cell.metadata = {}
-            text = nbformat.writes(executed).replace(str(data), ".hopsworks")
-            (common.ROOT / name).write_text(text + "\n")
+            executed, original = json.loads((done / name).read_text()), read(name)
+            executed["metadata"] = original["metadata"] | {"code_sha256": digest(executed)}
+            for cell in executed["cells"]:
+                cell["metadata"] = {}
+            text = json.dumps(executed, ensure_ascii=False, indent=1, sort_keys=True)
+            (common.ROOT / name).write_text(text.replace(str(data), ".hopsworks") + "\n")
+
+
+def read(name):
+    """Return a committed notebook, a dict; a text in it is a list of lines."""
+    return json.loads((common.ROOT / name).read_text())
 
 
 def digest(notebook):
     """Return the SHA-256 of a notebook's code (str), cell by cell."""
-    code = [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    code = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     return hashlib.sha256(json.dumps(code).encode()).hexdigest()
 
 

@@ -50,7 +50,6 @@ def main():
         pinned = pins()
         result = {
             "machine": common.machine(),
-            "commit": common.commit(),
             "seconds": seconds,
             "median": {
                 tool: {kind: median(one[kind] for one in measured) for kind in measured[0]}

@@ -25,6 +25,7 @@ from wine.candidates import BY_NAME
 from wine.connection import connect
 from wine.groups import BALANCED, DAILY, PREDICTION, WINE
 from wine.prepare import distinct_wines, training_part
+from wine.split import folds
 
 hypothesis.settings.register_profile("shared machine", deadline=None)  # seconds say nothing there
 hypothesis.settings.load_profile("shared machine")
@@ -78,15 +79,27 @@ def train(wines):
     return training_part(wines)
 
 
+@pytest.fixture(scope="session")
+def fold_numbers(train):
+    """The folds of the training wines, ints (2, n)."""
+    return folds(train)
+
+
 CHOSEN = {"name": "ridge", "members": [], "rmse": 0.7, "finished": "2026-11-23 10:00 UTC"}
 
 
-@pytest.fixture(scope="session")
-def training(wines, train):
-    """Ridge, evaluated and fitted as wine.train does it: a whole Training in a few seconds."""
+def train_ridge(wines):
+    """Evaluate and fit ridge as wine.train does it; return a whole Training."""
+    wines = wines.reset_index(drop=True)
     test = wines[wines["split"] == "test"].reset_index(drop=True)
-    data = train_module.Data(BY_NAME["ridge"], CHOSEN, wines, train, test, None)
+    data = train_module.Data(BY_NAME["ridge"], CHOSEN, wines, training_part(wines), test, None)
     return train_module.run(data)
+
+
+@pytest.fixture(scope="session")
+def trained(wines):
+    """A Training of ridge on a thousand wines, which takes a second."""
+    return train_ridge(wines.sample(1000, random_state=0))
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from wine.errors import WineError
 
 
 @pytest.fixture(scope="module")
-def saved(training, tmp_path_factory):
+def saved(trained, tmp_path_factory):
     """A model folder and its version's description."""
     folder = tmp_path_factory.mktemp("model")
-    return folder, model_folder.save(folder, training)
+    return folder, model_folder.save(folder, trained)
 
 
 @pytest.fixture
@@ -35,19 +35,19 @@ def description(saved):
     return saved[1]
 
 
-def test_what_is_saved_is_what_is_loaded(folder, description, training, train):
+def test_what_is_saved_is_what_is_loaded(folder, description, trained, train):
     loaded, spec = model.load(folder, description)
-    assert spec.model_copy(update={"sha256": {}}) == training.spec
-    before = model.predict(training.model, training.spec, train.head(50))
+    assert spec.model_copy(update={"sha256": {}}) == trained.spec
+    before = model.predict(trained.model, trained.spec, train.head(50))
     after = model.predict(loaded, spec, train.head(50))
     for first, second in zip(before, after, strict=True):
         assert (first == second).all()
-    assert len(pd.read_csv(folder / "wines.csv")) == len(training.data.wines)
+    assert len(pd.read_csv(folder / "wines.csv")) == len(trained.data.wines)
 
 
-def test_saving_the_same_model_again_writes_the_same_bytes(folder, training):
+def test_saving_the_same_model_again_writes_the_same_bytes(folder, trained):
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    model_folder.save(folder, training)
+    model_folder.save(folder, trained)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
@@ -77,28 +77,28 @@ def test_a_spoilt_or_missing_file_is_refused_by_its_name(folder, description, fi
         model.load(folder, description)
 
 
-def test_a_model_that_answers_otherwise_is_refused(folder, training, train):
+def test_a_model_that_answers_otherwise_is_refused(folder, trained, train):
     other = DummyRegressor().fit(model.encode(train), train["quality"])
-    data = training.data
-    model.save(folder, other, training.spec, data.wines, pd.DataFrame({"wine_id": []}))
+    data = trained.data
+    model.save(folder, other, trained.spec, data.wines, pd.DataFrame({"wine_id": []}))
     description = model.describe(folder, "another model with the answers of the first")
     with pytest.raises(WineError, match=r"the model's score for example \S+ is not the stored"):
         model.load(folder, description)
 
 
-def test_a_prediction_is_a_grade_a_score_and_seven_probabilities(training, train):
-    grades, scores, chances = model.predict(training.model, training.spec, train)
+def test_a_prediction_is_a_grade_a_score_and_seven_probabilities(trained, train):
+    grades, scores, chances = model.predict(trained.model, trained.spec, train)
     assert set(grades) <= set(GRADES)
     assert scores.shape == (len(train),)
     assert chances.shape == (len(train), 7)
-    cuts = np.array(training.spec.cuts)
+    cuts = np.array(trained.spec.cuts)
     assert (grades == 3 + (scores[:, None] >= cuts).sum(axis=1)).all()
-    again, *_ = model.predict(training.model, training.spec, model.encode(train))
+    again, *_ = model.predict(trained.model, trained.spec, model.encode(train))
     assert (again == grades).all()
 
 
-def test_no_wines_get_no_prediction(training, train):
-    grades, scores, chances = model.predict(training.model, training.spec, train.head(0))
+def test_no_wines_get_no_prediction(trained, train):
+    grades, scores, chances = model.predict(trained.model, trained.spec, train.head(0))
     assert grades.shape == scores.shape == (0,)
     assert chances.shape == (0, 7)
 
@@ -126,20 +126,20 @@ def test_wines_that_lack_a_value_or_a_column_are_an_error(train, change, error, 
         model.encode(change(train))
 
 
-def test_an_extreme_wine_gets_a_grade_of_the_scale(training):
+def test_an_extreme_wine_gets_a_grade_of_the_scale(trained):
     extreme = np.vstack([np.zeros(12), np.full(12, 1e12)])
-    grades, _, chances = model.predict(training.model, training.spec, extreme)
+    grades, _, chances = model.predict(trained.model, trained.spec, extreme)
     assert set(grades) <= set(GRADES)
     assert np.allclose(chances.sum(axis=1), 1)
 
 
-def test_batches_and_threads_change_nothing(training, train):
+def test_batches_and_threads_change_nothing(trained, train):
     x = model.encode(train)
-    plain = model.predict_scores(training.model, x)
+    plain = model.predict_scores(trained.model, x)
     for rows, threads in ((1000, 1), (1000, 3), (len(x), 2), (10**6, 2)):
-        parts = model.predict_in_batches(training.model, x, rows=rows, threads=threads)
+        parts = model.predict_in_batches(trained.model, x, rows=rows, threads=threads)
         assert np.allclose(parts, plain, rtol=1e-12)
-    assert model.predict_in_batches(training.model, x[:0]).shape == (0,)
+    assert model.predict_in_batches(trained.model, x[:0]).shape == (0,)
 
 
 def test_a_classifiers_score_is_the_mean_of_its_grades(train):

@@ -19,10 +19,10 @@ NAN, INFINITY = float("nan"), float("inf")
 
 
 @pytest.fixture(scope="module")
-def folder(training, tmp_path_factory):
+def folder(trained, tmp_path_factory):
     """A model folder whose spec.json these tests alter and sign again."""
     folder = tmp_path_factory.mktemp("model")
-    model_folder.save(folder, training)
+    model_folder.save(folder, trained)
     return folder
 
 
@@ -144,8 +144,8 @@ def test_any_alteration_of_structure_or_number_is_refused(folder, original, data
     assert any(name in message for name in names), (names, message)
 
 
-def test_any_other_byte_is_refused_by_the_digest(training, tmp_path):
-    description = model_folder.save(tmp_path, training)
+def test_any_other_byte_is_refused_by_the_digest(trained, tmp_path):
+    description = model_folder.save(tmp_path, trained)
     content = (tmp_path / "spec.json").read_bytes()
     place = content.index(b'"set_level": 0.') + 16  # a change that no other check could see
     for spoilt in (content[:place] + b"5" + content[place + 1 :], content + b"\n", b""):
@@ -169,8 +169,8 @@ def test_what_is_no_spec_is_refused(text):
 # -- what is in it ---------------------------------------------------------------------------------
 
 
-def test_it_describes_every_column_as_the_wines_are(training, wines):
-    columns = training.spec.columns
+def test_it_describes_every_column_as_the_wines_are(trained):
+    wines, columns = trained.data.wines, trained.spec.columns
     assert [column.name for column in columns] == list(NAMES)
     for column in columns:
         values = wines[column.name]
@@ -181,8 +181,8 @@ def test_it_describes_every_column_as_the_wines_are(training, wines):
         assert column.unit == BY_NAME[column.name].unit
 
 
-def test_the_examples_are_real_wines_of_both_colours_and_several_grades(training, wines):
-    examples = model.example_frame(training.spec)
+def test_the_examples_are_real_wines_of_both_colours_and_several_grades(trained, wines):
+    examples = model.example_frame(trained.spec)
     assert set(examples["type"]) == set(TYPES)
     assert examples["quality"].nunique() >= 4
     real = wines.set_index("wine_id").loc[examples["wine_id"]].reset_index()
@@ -192,22 +192,22 @@ def test_the_examples_are_real_wines_of_both_colours_and_several_grades(training
     assert len(spec.typical_wines(reds)) == 1
 
 
-def test_what_is_parsed_is_what_was_written(training):
-    text = training.spec.model_dump_json()
-    assert spec.parse(text) == training.spec
+def test_what_is_parsed_is_what_was_written(trained):
+    text = trained.spec.model_dump_json()
+    assert spec.parse(text) == trained.spec
     assert not re.search("NaN|Infinity", text)
 
 
-def test_the_level_of_the_prediction_sets_keeps_what_the_page_promises(training):
-    chances = training.cv.chances.reshape(-1, len(GRADES))
-    place = np.tile(training.cv.truth, len(training.cv.chances)) - GRADES[0]
-    sets = prediction_sets(chances, training.spec.set_level)
+def test_the_level_of_the_prediction_sets_keeps_what_the_page_promises(trained):
+    chances = trained.cv.chances.reshape(-1, len(GRADES))
+    place = np.tile(trained.cv.truth, len(trained.cv.chances)) - GRADES[0]
+    sets = prediction_sets(chances, trained.spec.set_level)
     assert sets[np.arange(len(place)), place].mean() == pytest.approx(0.8, abs=0.01)
-    assert training.spec.metrics.set_coverage == pytest.approx(0.8, abs=0.02)
+    assert trained.spec.metrics.set_coverage == pytest.approx(0.8, abs=0.02)
 
 
-def test_what_is_at_the_ends_of_a_range_is_within_it(training):
-    column = training.spec.columns[0].model_dump()
+def test_what_is_at_the_ends_of_a_range_is_within_it(trained):
+    column = trained.spec.columns[0].model_dump()
     low, high = column["possible"]
     for observed, typical in (((low, high), low), ((low, low), high)):
         at_its_ends = {"observed": observed, "typical": dict.fromkeys(TYPES, typical)}

@@ -18,7 +18,7 @@ def groups_in_one_fold(wines, numbers):
 
 @pytest.mark.uci
 def test_the_test_set_is_a_fifth_with_every_common_grade_in_proportion(wines):
-    held_out = split.test_set(wines)
+    held_out = (wines["split"] == "test").to_numpy()
     assert abs(held_out.mean() - 0.2) < 0.005
     shares = wines[held_out]["quality"].value_counts() / wines["quality"].value_counts()
     assert shares.loc[4:8].between(0.15, 0.25).all()
@@ -27,28 +27,21 @@ def test_the_test_set_is_a_fifth_with_every_common_grade_in_proportion(wines):
 
 def test_the_test_set_is_always_the_same(wines):
     """Another one, say by a new scikit-learn, would make old and new figures incomparable."""
-    held_out = ",".join(sorted(wines.loc[split.test_set(wines), "wine_id"]))
+    held_out = ",".join(sorted(wines.loc[wines["split"] == "test", "wine_id"]))
     assert hashlib.sha256(held_out.encode()).hexdigest() == TEST_SET
-    assert (split.test_set(wines) == (wines["split"] == "test")).all()
 
 
-@pytest.fixture(scope="module")
-def numbers(train):
-    """The folds of the training wines."""
-    return folds(train)
-
-
-def test_no_group_crosses_a_fold_and_every_wine_is_held_out_once_a_repeat(train, numbers):
-    assert numbers.shape == (REPEATS, len(train))
-    for repeat in numbers:
+def test_no_group_crosses_a_fold_and_every_wine_is_held_out_once_a_repeat(train, fold_numbers):
+    assert fold_numbers.shape == (REPEATS, len(train))
+    for repeat in fold_numbers:
         assert set(repeat) == set(range(FOLDS))
         assert groups_in_one_fold(train, repeat)
         assert np.bincount(repeat).min() > 0.9 * len(train) / FOLDS
 
 
-def test_folds_depend_on_grades_and_groups_alone_and_their_repeats_differ(train, numbers):
-    assert (folds(train.assign(alcohol=0.0, type="red"), repeats=1) == numbers[:1]).all()
-    assert (numbers[0] != numbers[1]).any()
+def test_folds_depend_on_grades_and_groups_alone_and_their_repeats_differ(train, fold_numbers):
+    assert (folds(train.assign(alcohol=0.0, type="red"), repeats=1) == fold_numbers[:1]).all()
+    assert (fold_numbers[0] != fold_numbers[1]).any()
 
 
 def test_a_large_group_is_never_divided(train):

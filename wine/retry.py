@@ -10,6 +10,7 @@ import errno
 import io
 import os
 import re
+import time
 
 import tenacity
 
@@ -51,7 +52,8 @@ def call(function, *args, **kwargs):
             ) from error
         raise
     finally:
-        _retry_seconds_used += retrying.statistics.get("delay_since_first_attempt", 0.0)
+        if retrying.statistics.get("attempt_number", 1) > 1:
+            _retry_seconds_used += time.monotonic() - retrying.statistics["start_time"]
 
 
 def patience():

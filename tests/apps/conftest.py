@@ -30,15 +30,14 @@ from playwright.sync_api import expect, sync_playwright
 
 import hopsworks_local
 from apps.assemble import assemble, sources
+from tests.model_folder import save as save_model_folder
 from tests.processes import today
 from tests.servers import port_of, reserved
 from wine import features, model
 from wine import train as training
-from wine.candidates import from_result
 from wine.connection import connect
 from wine.generator import generate
 from wine.groups import WINE
-from wine.prepare import training_part
 
 START_SECONDS = 180
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
@@ -123,16 +122,6 @@ def start_app(empty_pipeline, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def trained(wines):
-    """A Training of a simple model on a thousand wines, which takes seconds."""
-    wines = wines.sample(1000, random_state=0).reset_index(drop=True)
-    chosen = {"name": "ridge", "members": [], "rmse": 0.7, "finished": "2026-11-26"}
-    test = wines[wines["split"] == "test"].reset_index(drop=True)
-    candidate = from_result(chosen)
-    return training.run(training.Data(candidate, chosen, wines, training_part(wines), test, None))
-
-
-@pytest.fixture(scope="session")
 def served_pipeline(empty_pipeline, wines, trained, tmp_path_factory):
     """A pipeline without daily wines, whose version 1 is the ``trained`` model."""
     pipeline = empty_pipeline.copy(tmp_path_factory.mktemp("served") / "hopsworks")
@@ -183,8 +172,8 @@ def connected(env):
 @pytest.fixture(scope="session")
 def trained_folder(trained, tmp_path_factory):
     """The folder of the ``trained`` model, as it is registered."""
-    folder, out_of_fold = tmp_path_factory.mktemp("model"), training.out_of_fold_frame(trained)
-    model.save(folder, trained.model, trained.spec, trained.data.wines, out_of_fold)
+    folder = tmp_path_factory.mktemp("model")
+    save_model_folder(folder, trained)
     return folder
 
 

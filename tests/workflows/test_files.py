@@ -60,6 +60,7 @@ def test_these_are_the_workflows():
     assert WORKFLOWS == ["ci.yml", "daily.yml", "live.yml", "nightly.yml", "spaces.yml"]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "command",
     [
