@@ -10,7 +10,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import jsonschema
 import pytest
 import requests
 
@@ -26,42 +25,6 @@ OLD = [  # where a Python 3.10 may be
     *Path.home().glob(".pyenv/versions/3.10.*/bin/python3.10"),
     *Path("/opt/hostedtoolcache/Python").glob("3.10.*/x64/bin/python3.10"),
 ]
-DEVCONTAINER = {  # the part of the dev container schema that is used, as of its May 2026 release
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["image"],
-    "properties": {
-        "name": {"type": "string"},
-        "image": {"type": "string"},
-        "hostRequirements": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "cpus": {"type": "integer", "minimum": 1},
-                "memory": {"type": "string", "pattern": r"^\d+([tgmk]b)?$"},
-                "storage": {"type": "string", "pattern": r"^\d+([tgmk]b)?$"},
-            },
-        },
-        "postCreateCommand": {"type": "string"},
-        "postAttachCommand": {"type": "string"},
-        "forwardPorts": {"type": "array", "items": {"type": "integer", "maximum": 65535}},
-        "portsAttributes": {
-            "type": "object",
-            "patternProperties": {
-                r"^\d+$": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": {
-                        "label": {"type": "string"},
-                        "onAutoForward": {"enum": ["notify", "openBrowserOnce"]},
-                    },
-                }
-            },
-            "additionalProperties": False,
-        },
-        "customizations": {"type": "object"},
-    },
-}
 
 
 @pytest.fixture
@@ -220,9 +183,8 @@ def test_without_a_key_and_without_the_local_hopsworks_one_line_says_what_to_do(
     assert (REPOSITORY / "packages/hopsworks-local/pyproject.toml").is_file()
 
 
-def test_the_dev_container_is_valid_and_its_commands_are_those_that_tests_run():
+def test_the_dev_containers_commands_are_those_that_tests_run():
     container = json.loads((REPOSITORY / ".devcontainer/devcontainer.json").read_text())
-    jsonschema.validate(container, DEVCONTAINER)
     assert container["postCreateCommand"] == "make pipeline"  # run by tests/conftest.py
     assert container["postAttachCommand"] == "make apps"  # run below
     makefile = (REPOSITORY / "Makefile").read_text()
