@@ -32,22 +32,24 @@ hypothesis.settings.load_profile("shared machine")
 # fixtures that start programs, servers or a browser
 SYSTEM = {"empty_pipeline", "empty_server", "reader", "server", "project", "browser"}
 SYSTEM |= {"github", "hub", "small"}
-# What takes long must not be begun last. Two processes take these files in turn: while the one that
-# got test_daily runs the pipeline, the other has files that do without it.
+# What takes long must not be begun last. The process that gets the first of these files runs the
+# pipeline; the others have files that do without it until it is there.
 LONGEST_FIRST = (
     "test_faults",
     "test_bad_input",
     "test_daily",
-    "test_contract",  # without the pipeline
-    "test_train",
-    "test_rules",  # without the pipeline
-    "test_growth",
+    "test_train",  # without the pipeline, until test_pipeline
+    "test_contract",
     "test_monitor",
-    "test_model_finder",
     "test_predictor_service",
-    "test_pipeline",
+    "test_growth",
+    "test_rules",
+    "test_predictor",
+    "test_model_finder",
     "test_evaluation",
     "test_model_based",
+    "test_pipeline",
+    "test_setup",
     "test_dask",
 )
 

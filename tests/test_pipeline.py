@@ -136,6 +136,21 @@ def test_every_column_has_its_description_in_hopsworks(pipeline_root, reader):
         } == (group.columns)
 
 
+def test_the_leaderboard_is_whole_and_the_best_is_one_of_its_rows(pipeline_root):
+    results = pipeline_root.root / "model_finder_results"
+    rows = json.loads((results / "leaderboard.json").read_text())["rows"]
+    best = json.loads((results / "best.json").read_text())
+    table = pd.read_csv(results / "leaderboard.csv")
+    assert table["name"].tolist() == [r["name"] for r in rows]
+    assert [r["rmse"] for r in rows] == sorted(r["rmse"] for r in rows)
+    assert best.items() >= next(r for r in rows if r["name"] == best["name"]).items()
+    assert best["within_budget"]
+    for metric in ("qwk", "qwk_free", "accuracy", "within_one", "rmse", "macro_f1", "mae", "r2"):
+        assert all(np.isfinite([r[metric], r["se"][metric]]).all() for r in rows)
+    dummy = next(r for r in rows if r["name"] == "dummy")
+    assert dummy["qwk"] == pytest.approx(0, abs=0.001)
+
+
 @pytest.mark.uci
 def test_the_leak_alarm_is_silent(pipeline_root, reader, wines, tmp_path):
     """Accuracy above .65 or R^2 above .5 under P1 is a leak until shown otherwise."""
@@ -205,26 +220,24 @@ def test_the_wine_of_a_date_is_the_same_in_every_process(pipeline_root, reader, 
 
 
 def test_running_any_part_again_adds_nothing(copy, pipeline_root, wines, train):
-    rows, predictions, stored = copy.rows(), copy.read(PREDICTION), copy.read(WINE)
+    before = [copy.read(group) for group in (WINE, BALANCED, DAILY, PREDICTION)]
     printed = copy.run(daily, "--date", day_of(pipeline_root), "--days", DAYS)
     assert "nothing to do: no day is missing from" in printed
     assert "nothing to do: every daily wine has its prediction" in copy.run(inference)
     features.write(copy.store, WINE, wines)
     features.write(copy.store, BALANCED, balance(train))
-    features.write(copy.store, DAILY, copy.read(DAILY))
-    assert copy.rows() == rows
-    assert copy.read(PREDICTION).equals(predictions)
-    assert copy.read(WINE).equals(stored)
+    features.write(copy.store, DAILY, before[2])
+    for group, rows in zip((WINE, BALANCED, DAILY, PREDICTION), before, strict=True):
+        assert copy.read(group).equals(rows), group.name
 
 
 def test_dry_runs_save_nothing(copy):
-    rows = copy.rows()
     printed = copy.run(daily, "--date", "2025-02-28", "--days", "3", "--dry-run")
     assert "dry run: 3 daily wines made, nothing saved" in printed
-    assert copy.rows() == rows
     copy.run(daily, "--date", "2025-02-28")
     assert "dry run: 1 prediction made, nothing saved" in copy.run(inference, "--dry-run")
-    assert copy.rows() == rows | {"daily_wine": DAYS + 1}
+    assert len(copy.read(DAILY)) == DAYS + 1
+    assert len(copy.read(PREDICTION)) == DAYS
 
 
 def test_every_daily_wine_is_predicted_as_the_served_model_does(pipeline_root, reader):
@@ -271,7 +284,10 @@ def counts_line(hopsworks):
 
 LOSSES = {
     "the predictions": lambda hopsworks: hopsworks.delete(PREDICTION),
-    "the daily wines": lambda hopsworks: hopsworks.delete(DAILY),
+    "the daily wines and the pictures": lambda hopsworks: [
+        hopsworks.delete(DAILY),
+        hopsworks.project.get_dataset_api().remove(IMAGES),
+    ],
     "both": lambda hopsworks: hopsworks.delete(DAILY, PREDICTION),
     "some rows of both": lambda hopsworks: [
         features.find(hopsworks.store, group).commit_delete_record(
@@ -279,7 +295,6 @@ LOSSES = {
         )
         for group in (DAILY, PREDICTION)
     ],
-    "the pictures": lambda hopsworks: hopsworks.project.get_dataset_api().remove(IMAGES),
 }
 
 

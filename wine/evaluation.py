@@ -55,6 +55,13 @@ def fit_and_predict(
     }
 
 
+def _scores(estimator: BaseEstimator, wines: pd.DataFrame, held_out: np.ndarray) -> np.ndarray:
+    """Fit on the wines not held out; return the predicted scores of the others."""
+    x, y = encode(wines), wines["quality"].to_numpy()
+    fitted = estimator.fit(x[~held_out], y[~held_out])
+    return predict_in_batches(fitted, x[held_out], threads=1)
+
+
 def _seconds(model: BaseEstimator, row: np.ndarray) -> float:
     started = time.thread_time()
     predict_scores(model, row[None, :])
@@ -80,10 +87,10 @@ def out_of_fold(
     def task(repeat: int, fold: int) -> Any:
         held_out = fold_numbers[repeat] == fold
         if daily is None:
-            return joblib.delayed(fit_and_predict)(make(), wines, held_out)
+            return joblib.delayed(_scores)(make(), wines, held_out)
         added = daily[daily["source_id"].isin(wines["wine_id"][~held_out])]
         known = pd.concat([wines, added], ignore_index=True)
-        return joblib.delayed(fit_and_predict)(
+        return joblib.delayed(_scores)(
             make(), known, np.append(held_out, np.zeros(len(added), dtype=bool))
         )
 
@@ -92,7 +99,7 @@ def out_of_fold(
     results = joblib.Parallel(jobs, prefer="threads")(task(*place) for place in places)
     scores = np.empty(fold_numbers.shape)
     for (r, f), result in zip(places, results, strict=True):
-        scores[r, fold_numbers[r] == f] = result["scores"]
+        scores[r, fold_numbers[r] == f] = result
     return scores
 
 

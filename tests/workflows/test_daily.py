@@ -105,7 +105,7 @@ def said(run, step):
     return next(s.output for steps in run.jobs.values() for s in steps if s.name == step)
 
 
-def test_the_first_day_and_the_same_day_again(daily, hopsworks):
+def test_the_first_day(daily, hopsworks):
     run = daily()
     assert not run.failed, run.output
     assert list(run.jobs) == ["daily", "inference"]
@@ -117,14 +117,6 @@ def test_the_first_day_and_the_same_day_again(daily, hopsworks):
     assert "| Wine of | Type | Predicted grade | Predicted score | Reference grade |" in run.page
     assert "60 daily wines: " in run.page
     assert "| Reference / predicted | 3 | 4 | 5 | 6 | 7 | 8 | 9 |" in run.page
-
-    before = hopsworks.tables()
-    again = daily()
-    assert not again.failed, again.output
-    assert hopsworks.tables() == before
-    assert "nothing to do: no day is missing from" in said(again, "Make the wine")
-    assert "nothing to do: every daily wine has its prediction" in said(again, "Predict")
-    assert "60 daily wines: " in again.page
 
 
 @pytest.mark.slow
