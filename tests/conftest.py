@@ -1,7 +1,9 @@
 """What the test files share: the real wines, and one run of the whole pipeline."""
 
 import contextlib
+import datetime
 import io
+import json
 import os
 import pickle
 import shutil
@@ -32,35 +34,21 @@ hypothesis.settings.load_profile("shared machine")
 # fixtures that start programs, servers or a browser
 SYSTEM = {"empty_pipeline", "empty_server", "reader", "server", "project", "browser"}
 SYSTEM |= {"github", "hub", "small"}
-# What takes long must not be begun last. The process that gets the first of these files runs the
-# pipeline; the others have files that do without it until it is there.
-LONGEST_FIRST = (
-    "test_faults",
-    "test_bad_input",
-    "test_daily",
-    "test_train",  # without the pipeline, until test_pipeline
-    "test_contract",
-    "test_monitor",
-    "test_predictor_service",
-    "test_growth",
-    "test_rules",
-    "test_predictor",
-    "test_model_finder",
-    "test_evaluation",
-    "test_model_based",
-    "test_pipeline",
-    "test_setup",
-    "test_dask",
-)
+# What takes long must not be begun last. The process that gets test_daily runs the pipeline; the
+# others have files that do without it until it is there.
+FIRST = ("test_faults", "test_bad_input", "test_daily", "test_train", "test_contract", "test_monitor",
+         "test_predictor_service", "test_predictor", "test_server", "test_live", "test_rules")  # fmt: skip
+LAST = ("test_days", "test_pipeline", "test_setup")  # on the pipeline
 
 
 def pytest_collection_modifyitems(items):
     """Mark what `make check` leaves out; the files that take longest come first."""
-    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    place = {name: number - len(FIRST) for number, name in enumerate(FIRST)}
+    place |= {name: number + 1 for number, name in enumerate(LAST)}
     for item in items:
         if SYSTEM & set(item.fixturenames) or "packages" in item.path.parts:
             item.add_marker(pytest.mark.system)
-    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+    items.sort(key=lambda item: place.get(item.path.stem, 0))
 
 
 @pytest.fixture(scope="session")
@@ -143,6 +131,14 @@ class Pipeline:
     def make(*command):
         """The command that runs make with this environment in place of .venv."""
         return ("make", "INSTALL=:", f"BIN={Path(sys.executable).parent}", *command)
+
+    def summary(self):
+        """What ``make pipeline`` kept of its run."""
+        return json.loads((self.root / "reports/summary.json").read_text())
+
+    def day(self):
+        """The day on which the pipeline ran: yesterday when it is midnight."""
+        return datetime.date.fromisoformat(self.summary()["last_wine"]["wine_id"])
 
     def copy(self, folder):
         """The same project with a copy of the local Hopsworks in ``folder``, to be spoilt."""

@@ -1,6 +1,5 @@
-"""The five parts on real data: what they leave, run again, and healed after a loss."""
+"""The five parts on real data: what `make pipeline` leaves."""
 
-import datetime
 import json
 import re
 from dataclasses import replace
@@ -12,36 +11,16 @@ import pytest
 
 import daily
 import inference
-from tests.processes import REPOSITORY, refused, today
-from wine import features, model, registry
+from tests.processes import REPOSITORY, refused
+from wine import features, registry
 from wine.balance import balance
-from wine.columns import FEATURES, GRADES, MEASUREMENTS
-from wine.errors import BadInput, WineError
-from wine.generator import generate
+from wine.columns import FEATURES
+from wine.errors import WineError
 from wine.groups import BALANCED, DAILY, PREDICTION, WINE
-from wine.metrics import METRICS, confusion, score
+from wine.metrics import METRICS, score
 
 IMAGES = "Resources/images"
 DAYS = daily.MAX_DAYS  # that daily.py makes on a first run
-
-
-def summary_of(pipeline):
-    """Return what ``make pipeline`` kept of its run."""
-    return json.loads((pipeline.root / "reports/summary.json").read_text())
-
-
-def day_of(pipeline):
-    """Return the day on which the pipeline ran: yesterday when it is midnight."""
-    return datetime.date.fromisoformat(summary_of(pipeline)["last_wine"]["wine_id"])
-
-
-@pytest.fixture
-def copy(pipeline_root, reader, tmp_path):
-    """The pipeline's Hopsworks, copied to be changed."""
-    return reader(pipeline_root.copy(tmp_path / "copy"))
-
-
-# -- make pipeline ---------------------------------------------------------------------------------
 
 
 def test_a_part_that_comes_too_early_says_what_to_run_first(pipeline_root, young, reader):
@@ -75,7 +54,7 @@ def test_make_pipeline_shows_its_five_parts_and_a_summary_and_keeps_both(pipelin
     for number, part in enumerate(parts, start=1):
         assert re.search(rf"^{number}/5  {part} +\d+\.\d s$", done.stdout, re.M)
     assert "6,497 raw, 5,320 distinct, 13,006 balanced\n" in done.stdout
-    kept = summary_of(pipeline_root)
+    kept = pipeline_root.summary()
     assert kept["rows"] == {"raw": 6497, "clean": 5320, "balanced": 13006, "daily": DAYS}
     assert f"QWK {kept['metrics']['test']['qwk']:.3f}, " in done.stdout
     for page in ("initialize.html", "train.html"):
@@ -86,7 +65,7 @@ def test_make_pipeline_shows_its_five_parts_and_a_summary_and_keeps_both(pipelin
 def test_the_run_is_as_good_as_the_readme_says(pipeline_root):
     """The README's first table is made of this result file."""
     stated = json.loads((REPOSITORY / "benchmarks/results/pipeline.json").read_text())
-    run = summary_of(pipeline_root)
+    run = pipeline_root.summary()
     assert run["model"]["name"] == stated["model"]["name"]
     for part in ("cv", "test"):
         assert run["metrics"][part] == pytest.approx(stated["metrics"][part], abs=0.01), part
@@ -100,7 +79,7 @@ def test_the_scripts_say_what_they_did_and_nothing_else(pipeline_root):
     }
     assert "4,255 training wines" in logs["model_finder"]
     assert "best: " in logs["model_finder"]
-    assert f"saved {DAYS} daily wines, the last of {day_of(pipeline_root)}" in logs["daily"]
+    assert f"saved {DAYS} daily wines, the last of {pipeline_root.day()}" in logs["daily"]
     assert f"saved {DAYS} predictions" in logs["inference"]
     for log in logs.values():
         assert re.match("Hopsworks: local in /.*, project wine\n", log)
@@ -202,169 +181,3 @@ def test_the_registered_model_has_its_metrics_schema_and_pictures(pipeline_root,
     local = json.loads((pipeline_root.root / "model_finder_results/best.json").read_text())
     assert best == local
     assert features.download_text(project, "Resources/model_finder/nothing.json") is None
-
-
-# -- daily.py and inference.py ---------------------------------------------------------------------
-
-
-def test_the_wine_of_a_date_is_the_same_in_every_process(pipeline_root, reader, train):
-    hopsworks = reader(pipeline_root)
-    stored = hopsworks.read(DAILY).iloc[-1]
-    here = generate(stored["day"].date(), train)
-    assert {name: stored[name] for name in here} == here
-    printed = hopsworks.run(daily, "--date", "2025-02-28", "--dry-run")
-    wine = generate(datetime.date(2025, 2, 28), train)
-    for column in MEASUREMENTS:
-        assert f"{column.label.lower()} {wine[column.name]:.{column.decimals}f}" in printed.lower()
-    assert f"reference grade {wine['reference_grade']} (that of {wine['source_id']})" in printed
-
-
-def test_running_any_part_again_adds_nothing(copy, pipeline_root, wines, train):
-    before = [copy.read(group) for group in (WINE, BALANCED, DAILY, PREDICTION)]
-    printed = copy.run(daily, "--date", day_of(pipeline_root), "--days", DAYS)
-    assert "nothing to do: no day is missing from" in printed
-    assert "nothing to do: every daily wine has its prediction" in copy.run(inference)
-    features.write(copy.store, WINE, wines)
-    features.write(copy.store, BALANCED, balance(train))
-    features.write(copy.store, DAILY, before[2])
-    for group, rows in zip((WINE, BALANCED, DAILY, PREDICTION), before, strict=True):
-        assert copy.read(group).equals(rows), group.name
-
-
-def test_dry_runs_save_nothing(copy):
-    printed = copy.run(daily, "--date", "2025-02-28", "--days", "3", "--dry-run")
-    assert "dry run: 3 daily wines made, nothing saved" in printed
-    copy.run(daily, "--date", "2025-02-28")
-    assert "dry run: 1 prediction made, nothing saved" in copy.run(inference, "--dry-run")
-    assert len(copy.read(DAILY)) == DAYS + 1
-    assert len(copy.read(PREDICTION)) == DAYS
-
-
-def test_every_daily_wine_is_predicted_as_the_served_model_does(pipeline_root, reader):
-    hopsworks = reader(pipeline_root)
-    wines, predictions = hopsworks.read(DAILY), hopsworks.read(PREDICTION)
-    shared = ["wine_id", "day", "type", "reference_grade"]
-    assert predictions[shared].equals(wines[shared])
-    served = registry.served(hopsworks.project)
-    assert set(predictions["model_version"]) == {served.version}
-    fitted, spec = registry.load(served)
-    grades, scores, chances = model.predict(fitted, spec, wines)
-    assert predictions["predicted_grade"].tolist() == grades.tolist()
-    assert predictions["predicted_score"].tolist() == scores.round(4).tolist()
-    own = [row[GRADES.index(grade)] for row, grade in zip(chances, grades, strict=True)]
-    assert predictions["probability"].tolist() == np.round(own, 4).tolist()
-
-
-def test_missing_days_are_filled_also_before_a_later_wine(young, reader):
-    hopsworks = reader(young)
-    last = today() - datetime.timedelta(days=1)  # the same sixty days if it is midnight now
-    for day in (last, last - datetime.timedelta(days=10), last - datetime.timedelta(days=90)):
-        hopsworks.run(daily, "--date", day)
-    hopsworks.run(daily, "--date", last - datetime.timedelta(days=1), "--days", "3")
-    hopsworks.run(daily)
-    days = hopsworks.read(DAILY)["day"].dt.date.tolist()
-    assert days[0] == last - datetime.timedelta(days=90), "older days are left as they are"
-    assert len(days) == 61
-    assert days[1:] == [days[-1] - datetime.timedelta(days=back) for back in range(59, -1, -1)]
-    assert days[-1] in (today(), today() - datetime.timedelta(days=1))
-    with pytest.raises(BadInput, match=r"is too long ago: the first day is 2000-01-01"):
-        hopsworks.run(daily, "--date", "2000-01-10", "--days", "11")
-
-
-def counts_line(hopsworks):
-    """Return the line in which inference.py counts, made from the rows by other means."""
-    rows = hopsworks.read(PREDICTION)
-    exact = (rows["reference_grade"] == rows["predicted_grade"]).mean()
-    near = ((rows["reference_grade"] - rows["predicted_grade"]).abs() <= 1).mean()
-    return (
-        f"{len(rows)} daily wines: {exact:.0%} predicted as their reference grade, "
-        f"{near:.0%} within one grade"
-    )
-
-
-LOSSES = {
-    "the predictions": lambda hopsworks: hopsworks.delete(PREDICTION),
-    "the daily wines and the pictures": lambda hopsworks: [
-        hopsworks.delete(DAILY),
-        hopsworks.project.get_dataset_api().remove(IMAGES),
-    ],
-    "both": lambda hopsworks: hopsworks.delete(DAILY, PREDICTION),
-    "some rows of both": lambda hopsworks: [
-        features.find(hopsworks.store, group).commit_delete_record(
-            hopsworks.read(group).iloc[7:30][["wine_id", "day"]]
-        )
-        for group in (DAILY, PREDICTION)
-    ],
-}
-
-
-def test_what_was_deleted_is_made_again(copy, pipeline_root):
-    wines, predictions = copy.read(DAILY), copy.read(PREDICTION)
-    for loss, delete in LOSSES.items():
-        delete(copy)
-        copy.run(daily, "--date", day_of(pipeline_root), "--days", DAYS)
-        printed = copy.run(inference)
-        assert copy.read(DAILY).equals(wines), loss
-        assert copy.read(PREDICTION).equals(predictions), loss
-        assert counts_line(copy) in printed, loss
-        for picture in inference.PICTURES:
-            assert copy.project.get_dataset_api().exists(f"{IMAGES}/{picture}"), loss
-
-
-def test_on_the_first_day_one_wine_is_singular_and_has_no_kappa(copy):
-    copy.delete(DAILY, PREDICTION)
-    assert "saved 1 daily wine, the last of 2025-03-01" in copy.run(daily, "--date", "2025-03-01")
-    printed = copy.run(inference)
-    assert "saved 1 prediction and the pictures" in printed
-    assert re.search(r"^1 daily wine: \d+% .* within one grade", printed, re.M)
-    counts = confusion(*(copy.read(PREDICTION)[c] for c in ("reference_grade", "predicted_grade")))
-    several = (counts.any(axis=0) | counts.any(axis=1)).sum() > 1
-    assert ("QWK" in printed) == several
-
-
-EARLIER = [
-    (DAILY, lambda rows: rows.rename(columns={"reference_grade": "quality"}), "reference_grade"),
-    (PREDICTION, lambda rows: rows.assign(month="2026-11"), "month"),
-]
-
-
-@pytest.mark.parametrize(("group", "change", "column"), EARLIER, ids=lambda case: str(case)[:9])
-def test_a_group_with_earlier_columns_gets_one_clear_line(copy, group, change, column):
-    rows = change(copy.read(group))
-    copy.delete(group)
-    old = copy.store.create_feature_group(
-        name=group.name, version=1, primary_key=["wine_id"], event_time="day",
-        online_enabled=False, time_travel_format="DELTA",
-    )  # fmt: skip
-    old.insert(rows)
-    if group is PREDICTION:
-        copy.run(daily, "--date", "2025-03-01")
-    program = ("daily.py", "--date", "2025-03-02") if group is DAILY else ("inference.py",)
-    message = (
-        rf"feature group {group.name} has changed \(.*{column}.*\)\. Revert it, or "
-        rf"delete the feature group and run {program[0]} to recreate it\."
-    )
-    with pytest.raises(WineError, match=message) as error:
-        copy.run(daily if group is DAILY else inference, *program[1:])
-    assert "\n" not in str(error.value)
-
-
-def test_output_that_is_not_utf_8_never_stops_a_run(pipeline_root):
-    variables = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    run = pipeline_root.start("daily.py", "--date", "2025-02-28", "--dry-run", variables=variables)
-    stdout, stderr = run.communicate(timeout=120)
-    assert (run.returncode, stderr) == (0, "")
-    assert "dry run: 1 daily wine made, nothing saved" in stdout
-
-
-@pytest.mark.slow
-def test_with_writing_through_kafka_the_local_server_says_what_it_does_instead(young, reader):
-    done = young.run("daily.py", "--date", "2025-02-28", variables={"HOPSWORKS_STREAM": "1"})
-    assert done.returncode == 0, done.stderr
-    assert "saved 1 daily wine" in done.stdout
-    notice = (
-        "daily_wine version 1: stream/HUDI is not supported locally; it is a plain Delta group."
-    )
-    assert [line for line in done.stderr.splitlines() if notice not in line] == []
-    assert notice in done.stderr
-    assert reader(young).rows()["daily_wine"] == 1
