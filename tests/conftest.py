@@ -78,18 +78,13 @@ def fold_numbers(train):
 CHOSEN = {"name": "ridge", "members": [], "rmse": 0.7, "finished": "2026-11-23 10:00 UTC"}
 
 
-def train_ridge(wines):
-    """Evaluate and fit ridge as wine.train does it; return a whole Training."""
-    wines = wines.reset_index(drop=True)
+@pytest.fixture(scope="session")
+def trained(wines):
+    """A Training of ridge on a thousand wines, evaluated and fitted as wine.train does it."""
+    wines = wines.sample(1000, random_state=0).sort_values("wine_id", ignore_index=True)
     test = wines[wines["split"] == "test"].reset_index(drop=True)
     data = train_module.Data(BY_NAME["ridge"], CHOSEN, wines, training_part(wines), test, None)
     return train_module.run(data)
-
-
-@pytest.fixture(scope="session")
-def trained(wines):
-    """A Training of ridge on a thousand wines, which takes a second."""
-    return train_ridge(wines.sample(1000, random_state=0))
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from tests import processes
-from tests.conftest import CHOSEN, train_ridge
+from tests.conftest import CHOSEN
 from wine import features, model, registry, train
 from wine.candidates import BY_NAME
 from wine.columns import FEATURES
 from wine.errors import BadInput, WineError
 from wine.generator import generate
-from wine.groups import DAILY
+from wine.groups import DAILY, WINE
 from wine.metrics import METRICS
 from wine.train import compare_with_served, load, register, verdict
 
@@ -27,103 +27,99 @@ def choose(hopsworks, folder, text=None):
     features.upload(hopsworks.project, [file], "Resources/model_finder")
 
 
-@pytest.fixture(scope="module")
-def training(wines):
-    """A Training of ridge on all wines."""
-    return train_ridge(wines)
-
-
-def noisy(training, noise):
+def noisy(trained, noise):
     """Return the same Training with worse out-of-fold scores, and its own answers."""
     random = np.random.default_rng(0)
-    scores = training.cv.scores + random.normal(0, noise, training.cv.scores.shape)
-    return dataclasses.replace(training, cv=dataclasses.replace(training.cv, scores=scores))
+    scores = trained.cv.scores + random.normal(0, noise, trained.cv.scores.shape)
+    return dataclasses.replace(trained, cv=dataclasses.replace(trained.cv, scores=scores))
 
 
 @pytest.mark.uci
-def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(young, reader, training):
+def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(young, reader, trained):
     project = reader(young).project
-    assert compare_with_served(project, training) is None
+    wines, known = len(trained.data.wines), len(trained.data.train)
+    assert compare_with_served(project, trained) is None
     assert verdict(None) == "there is no served model to compare with: this one will be served"
-    register(project, training, None)
+    register(project, trained, None)
 
-    worse = compare_with_served(project, noisy(training, 0.2))
-    assert (worse.version, worse.wines, worse.worse) == (1, 4255, True)
+    worse = compare_with_served(project, noisy(trained, 0.2))
+    assert (worse.version, worse.wines, worse.worse) == (1, known, True)
     assert 0 < worse.low < worse.difference < worse.high
     assert "worse: registered, but not served" in verdict(worse)
-    register(project, training, worse)
+    register(project, trained, worse)
     assert registry.served(project).version == 1
 
-    same = compare_with_served(project, training)
-    assert (same.version, same.wines, same.difference, same.worse) == (1, 4255, 0, False)
-    assert verdict(same).startswith("against version 1 on 4,255 wines: RMSE +0.0000 (95 %: ")
-    data = dataclasses.replace(training.data, daily=training.data.test)
-    served = register(project, dataclasses.replace(training, data=data), same)
+    same = compare_with_served(project, trained)
+    assert (same.version, same.wines, same.difference, same.worse) == (1, known, 0, False)
+    assert verdict(same).startswith(f"against version 1 on {known} wines: RMSE +0.0000 (95 %: ")
+    data = dataclasses.replace(trained.data, daily=trained.data.test)
+    served = register(project, dataclasses.replace(trained, data=data), same)
     assert registry.served(project).version == served.version == 3
 
     versions = [project.get_model_registry().get_model(model.NAME, number) for number in (1, 2, 3)]
     assert [version.training_metrics.get(model.APPROVED) for version in versions] == [1, None, 3]
     texts = [version.description.split("; ")[0] for version in versions]
     assert texts == [
-        "ridge, fitted on 5,320 wines",
-        "ridge, fitted on 5,320 wines, worse than the served version",
-        "ridge, fitted on 6,385 wines",
+        f"ridge, fitted on {wines:,} wines",
+        f"ridge, fitted on {wines:,} wines, worse than the served version",
+        f"ridge, fitted on {2 * wines - known:,} wines",
     ]
     for name in METRICS:
-        assert served.training_metrics[f"cv_{name}"] == pytest.approx(training.cv.metrics[name])
+        assert served.training_metrics[f"cv_{name}"] == pytest.approx(trained.cv.metrics[name])
 
     # a wine is the same one only with the same measurements and the same grade
-    other = training.data.train.copy()
+    other = trained.data.train.copy()
     other.loc[0, "alcohol"] += 0.1
     other.loc[1, "quality"] = 3
-    for changed, left in ((other, 4253), (other.assign(ph=4.9), None)):
-        data = dataclasses.replace(training.data, train=changed)
-        result = compare_with_served(project, dataclasses.replace(training, data=data))
+    for changed, left in ((other, known - 2), (other.assign(ph=4.9), None)):
+        data = dataclasses.replace(trained.data, train=changed)
+        result = compare_with_served(project, dataclasses.replace(trained, data=data))
         assert (result and result.wines) == left
 
 
-def test_a_served_model_that_cannot_be_read_is_replaced(young, reader, training, capsys):
+def test_a_served_model_that_cannot_be_read_is_replaced(young, reader, trained, capsys):
     project = reader(young).project
-    of_other_columns = training.spec.model_copy(update={"features": FEATURES[1:]})
-    first = register(project, dataclasses.replace(training, spec=of_other_columns), None)
-    assert compare_with_served(project, training) is None
+    of_other_columns = trained.spec.model_copy(update={"features": FEATURES[1:]})
+    first = register(project, dataclasses.replace(trained, spec=of_other_columns), None)
+    assert compare_with_served(project, trained) is None
     assert "no comparison with version 1: the model's spec.json is not valid (features" in (
         capsys.readouterr().out
     )
     project.get_dataset_api().remove(f"{first.model_files_path}/wines.csv")  # and damaged
-    assert compare_with_served(project, training) is None
+    assert compare_with_served(project, trained) is None
     assert "no comparison with version 1: the model's wines.csv is missing" in (
         capsys.readouterr().out
     )
-    register(project, training, None)
+    register(project, trained, None)
     assert registry.load(registry.served(project))[1].features == FEATURES
 
 
-def test_the_program_trains_as_train_ipynb_does(young, reader, training, tmp_path):
-    hopsworks = reader(young)
+def test_the_program_trains_as_train_ipynb_does(empty_pipeline, reader, trained, tmp_path):
+    hopsworks = reader(empty_pipeline.copy(tmp_path / "few"))
+    features.write(hopsworks.store, WINE, trained.data.wines)
     choose(hopsworks, tmp_path)
     printed = hopsworks.run(train)
     assert "ridge, chosen by model_finder.py on 2026-11-23 10:00 UTC\n" in printed
     assert printed.endswith("registered wine_quality version 1\n")
     for part in ("cv", "test", "elsewhere"):
-        rmse = getattr(training.spec.metrics, part)["rmse"]
+        rmse = getattr(trained.spec.metrics, part)["rmse"]
         assert f"{part:<10} RMSE {rmse:.3f}  QWK " in printed
     _, spec = registry.load(registry.served(hopsworks.project))
-    assert spec.model_copy(update={"sha256": {}}) == training.spec
+    assert spec.model_copy(update={"sha256": {}}) == trained.spec
 
 
-def test_daily_wines_are_trained_on_when_asked(young, reader, training, tmp_path):
+def test_daily_wines_are_trained_on_when_asked(young, reader, trained, tmp_path):
     hopsworks = reader(young)
     choose(hopsworks, tmp_path)
     days = pd.date_range("2025-01-01", periods=30).date
-    made = pd.DataFrame([generate(day, training.data.train) for day in days])
+    made = pd.DataFrame([generate(day, trained.data.train) for day in days])
     features.write(hopsworks.store, DAILY, made)
     assert load(hopsworks.project).daily is None
     data = load(hopsworks.project, include_daily=True)
     assert data.daily["quality"].tolist() == made["reference_grade"].tolist()
     fitted = train.fit(data.candidate, data.wines, data.daily)
     x = model.encode(data.wines)
-    assert not np.allclose(fitted.predict(x), training.model.predict(x))
+    assert not np.allclose(fitted.predict(x), trained.model.predict(x))
 
 
 @pytest.mark.uci

@@ -76,10 +76,18 @@ class App:
         raise AssertionError(f"no answer within {START_SECONDS} s:\n{self.output}")
 
     def stop(self):
-        """Stop the app and all it started; return its exit code."""
+        """Stop the app, as Spaces do, and all it started; return its exit code."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
         return self.process.wait(timeout=30)
+
+    def keys(self):
+        """Return the app's temporary files that hold a key to all data."""
+        return list(self.log.parent.glob("temporary/hopsworks-*/client_key.pem"))
+
+    def assert_stops_and_leaves_nothing(self):
+        assert self.stop() == 128 + signal.SIGTERM
+        assert list((self.log.parent / "temporary").iterdir()) == []
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +108,8 @@ def start_app(empty_pipeline, tmp_path_factory):
         env = {k: v for k, v in empty_pipeline.env.items() if not k.startswith("GRADIO_")}
         env |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "files")}
         env |= {"REFRESH_SECONDS": "1", "PYTHONUNBUFFERED": "1"} | variables
+        (folder / "temporary").mkdir()
+        env["TMPDIR"] = str(folder / "temporary")
         # each program needs a folder for certificates of its own, and the apps make one
         env.pop("HOPSWORKS_CERT_FOLDER", None)
         with open(folder / "log", "w") as log:

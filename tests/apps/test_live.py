@@ -145,19 +145,3 @@ def test_every_failure_to_connect_is_a_sentence(empty_pipeline, empty_server):
         "127.0.0.1 has not answered for N seconds.",
         "127.0.0.1 did not answer within 4 seconds. Then it is wine",
     ]
-
-
-def test_a_stopped_app_leaves_no_certificate_behind(start_app, empty_server, tmp_path):
-    """Spaces are stopped by SIGTERM. The certificates' folder holds the key to all data."""
-    started = {}
-    for name in ("monitor", "predictor"):
-        (tmp_path / name).mkdir()
-        started[name] = start_app(name, TMPDIR=str(tmp_path / name), **empty_server.env)
-    for name, app in started.items():
-        app.wait()
-        until = time.monotonic() + 30
-        while not list((tmp_path / name).glob("hopsworks-*/client_key.pem")):
-            assert time.monotonic() < until, app.output
-            time.sleep(0.1)
-        assert app.stop() == 128 + signal.SIGTERM
-        assert list((tmp_path / name).iterdir()) == []

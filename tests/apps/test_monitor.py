@@ -322,6 +322,7 @@ def test_the_page_follows_the_wines_as_they_come_and_outlives_hopsworks(
         features.write(store, PREDICTION, graded[:-1])
     expect(sentence).to_contain_text("5 of 5 daily wines agree", timeout=SOON)
 
+    assert app.keys()
     server.kill()
     away = "127.0.0.1 cannot be reached. The data are of"
     expect(head).to_contain_text(away, timeout=SOON)
@@ -337,7 +338,7 @@ def test_the_page_follows_the_wines_as_they_come_and_outlives_hopsworks(
     assert "Reading data" not in app.output, "the client's own drawing"
     for page in (shown, late):
         page.close()
-    app.stop()
+    app.assert_stops_and_leaves_nothing()
 
 
 def test_without_a_connection_the_page_says_how_to_connect(open_page):

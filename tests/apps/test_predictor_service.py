@@ -233,6 +233,7 @@ def test_a_newly_approved_version_answers_without_a_restart_and_outlives_hopswor
         client = Client(app.url, verbose=False)
         wine = json.loads(page.locator(".example").first.get_attribute("data-wine"))
         assert client.predict(wine=wine, api_name="/predict")["model_version"] == 2
+        assert app.keys()
 
     # the server has ended
     expect(page.locator("#head .banner")).to_contain_text(
@@ -244,7 +245,7 @@ def test_a_newly_approved_version_answers_without_a_restart_and_outlives_hopswor
     expect(grade).to_have_attribute("data-grade", "3")
     assert_accessible(page)
     page.close()
-    app.stop()
+    app.assert_stops_and_leaves_nothing()
 
 
 @pytest.mark.parametrize(
