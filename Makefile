@@ -22,8 +22,8 @@ apps:  ## open the predictor (port 7860) and the monitor (7861) on what the pipe
 	@$(INSTALL) requirements.txt
 	@$(BIN)/python -m apps.run --predictor-port '$(PREDICTOR_PORT)' --monitor-port '$(MONITOR_PORT)'
 
-# two processes, for two cores: more threads would only wait for each other
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# three processes for two cores, since the client waits for half a second at every read
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # the type checkers run beside the tests
 check:  ## install, then lint, types and the tests that need only this process (a minute)
@@ -53,13 +53,13 @@ coverage:  ## how much of the code the tests of make test run; fails below the f
 	@$(PYTEST) -m "not slow and not live" -k "not takes_long" --cov --cov-report=term
 
 # On data of its own, which the first of them makes, and never on a cluster. What can fail for want of
-# a browser or an index comes early; side_by_side and prediction take the model that search found.
+# a browser or an index comes early; what comes after search takes the model that it found.
 # `make bench BENCHMARKS="ladder data"` runs some of them. Each file says what it measures. Not in the
 # list, since each takes half an hour or more: growth_wines --scale 100, growth_days --history 3650,
 # side_by_side after results/side_by_side/ was emptied, and hopsworks-local's faults.py and fuzz.py.
 LOCAL := packages/hopsworks-local/benchmarks
-BENCHMARKS ?= apps screenshots monitor daily_job setup data ladder cortez settings search side_by_side beyond fresh_seeds prediction \
-	$(LOCAL)/speed.py growth_days growth_wines
+BENCHMARKS ?= apps screenshots monitor daily_job setup $(LOCAL)/speed.py growth_days growth_wines \
+	data ladder cortez search prediction fresh_seeds beyond side_by_side settings
 
 bench:  ## install, then run the benchmarks and keep their results (an hour and a half)
 	@$(INSTALL) requirements-benchmarks.txt
