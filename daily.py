@@ -15,6 +15,7 @@ as the options; an empty variable counts as not given.
 """
 
 import datetime
+from typing import Any
 
 import click
 import pandas as pd
@@ -45,7 +46,7 @@ FIRST_DAY = datetime.date(2000, 1, 1)
     envvar="WINE_DAYS",
     show_envvar=True,
     type=click.IntRange(1, MAX_DAYS),
-    help=f"How many days up to then; default 1 with --date, else {MAX_DAYS}.",
+    help=f"Number of days up to --date; default 1 with --date, else {MAX_DAYS}.",
 )
 @click.option(
     "--dry-run",
@@ -54,7 +55,7 @@ FIRST_DAY = datetime.date(2000, 1, 1)
     is_flag=True,
     help="Show the wines, save nothing.",
 )
-def main(date, days, dry_run):
+def main(date: datetime.datetime | None, days: int | None, dry_run: bool) -> None:
     window = days_to_fill(date and date.date(), days)
     store = connect().get_feature_store()
     wines = training_part(features.read(store, WINE))  # never near a wine of the test set
@@ -75,7 +76,7 @@ def main(date, days, dry_run):
     summary.add(f"Daily wine: {message}", *map(summary.wine_table, generated.tail(1).itertuples()))
 
 
-def days_to_fill(last, count):
+def days_to_fill(last: datetime.date | None, count: int | None) -> list[datetime.date]:
     """Return the ``count`` dates up to ``last``; by default one with a date, else 60 up to today.
 
     Raises BadInput for a date in the future or before 2000.
@@ -91,7 +92,7 @@ def days_to_fill(last, count):
     return [first + datetime.timedelta(days=day) for day in range(count)]
 
 
-def describe(wine):
+def describe(wine: Any) -> str:
     """Return one wine as a line of its values with their units."""
     values = ", ".join(
         f"{column.label[0].lower()}{column.label[1:]} {getattr(wine, column.name):.{column.decimals}f}"

@@ -11,6 +11,7 @@ changes nothing; what was deleted is made again.
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -35,7 +36,7 @@ PICTURES = ("confusion_matrix.png", "recent_wines.png")
     is_flag=True,
     help="Show the predictions, save nothing.",
 )
-def main(dry_run):
+def main(dry_run: bool) -> None:
     project = connect()
     store = project.get_feature_store()
     wines = features.read(store, DAILY)
@@ -65,7 +66,7 @@ def main(dry_run):
     summary.add(summary.confusion_table(counts))
 
 
-def predict(project, wines):
+def predict(project: Any, wines: pd.DataFrame) -> pd.DataFrame:
     """Return one row of ``wine_prediction`` for each daily wine, by the served model."""
     registered = registry.served(project)
     grades, scores, chances = model.predict(*registry.load(registered), wines)
@@ -77,7 +78,7 @@ def predict(project, wines):
     )
 
 
-def publish(project, predictions):
+def publish(project: Any, predictions: pd.DataFrame) -> None:
     """Draw the pictures of all predictions and upload them."""
     counts = confusion(predictions["reference_grade"], predictions["predicted_grade"])
     title = f"{summary.count(counts.sum(), 'daily wine')}: reference grade and prediction"
@@ -92,7 +93,7 @@ def publish(project, predictions):
         features.upload(project, files, IMAGES)
 
 
-def report(counts):
+def report(counts: np.ndarray) -> list[str]:
     """Return how well the daily wines were predicted so far, in sentences."""
     result, total = score_counts(counts), int(counts.sum())
     several = np.count_nonzero(counts.any(axis=0) | counts.any(axis=1)) > 1

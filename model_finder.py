@@ -26,6 +26,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from wine import balance, estimators, evaluation, features, model, plots
-from wine.candidates import BY_NAME, CANDIDATES, average
+from wine.candidates import BY_NAME, CANDIDATES, Candidate, average
 from wine.cli import run
 from wine.connection import connect
 from wine.errors import BadInput, WineError
@@ -57,6 +58,8 @@ MAX_WINE_SECONDS = 0.005  # to predict one wine with a served model
 MAX_BYTES = 15e6  # of a served model
 COSTS = ("fit_seconds", "wine_seconds", "size_bytes")
 CONSOLE = Console()
+Fit = Callable[..., dict[str, Any]]  # as fit_and_predict
+Row = dict[str, Any]  # of the leaderboard; see judge
 
 
 @click.command(help=__doc__)
@@ -66,7 +69,14 @@ CONSOLE = Console()
 @click.option("--jobs", type=click.IntRange(1, 256), default=2, show_default=True)
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Reuse earlier fits.")
 @click.option("--scheduler", metavar="ADDRESS", help="Fit on the Dask cluster of this scheduler.")
-def main(quick, only, budget, jobs, resume, scheduler):
+def main(
+    quick: bool,
+    only: tuple[str, ...],
+    budget: float | None,
+    jobs: int,
+    resume: bool,
+    scheduler: str | None,
+) -> None:
     started = time.monotonic()
     if budget is not None and np.isnan(budget):  # click's range lets it pass
         raise BadInput("--budget is nan: give seconds")
@@ -115,7 +125,7 @@ def main(quick, only, budget, jobs, resume, scheduler):
           f"QWK {best['qwk']:.3f}), {results['seconds']:.0f} s, results in {RESULTS}/")  # fmt: skip
 
 
-def chosen(quick, only):
+def chosen(quick: bool, only: Collection[str]) -> list[Candidate]:
     """Return the candidates asked for; BadInput names an unknown one."""
     unknown = set(only) - {candidate.name for candidate in CANDIDATES}
     if unknown:
@@ -124,7 +134,7 @@ def chosen(quick, only):
     return [c for c in CANDIDATES if (c.name in only if only else c.quick or not quick)]
 
 
-def skip_limited(candidates, wines):
+def skip_limited(candidates: list[Candidate], wines: int) -> list[Candidate]:
     """Return the candidates that can learn from so many wines; print which are left out."""
     left_out = [candidate.name for candidate in candidates if wines > candidate.max_wines]
     if left_out:
@@ -135,7 +145,7 @@ def skip_limited(candidates, wines):
 
 
 @contextlib.contextmanager
-def on_cluster(scheduler):
+def on_cluster(scheduler: str | None) -> Iterator[None]:
     """Send joblib's work to a Dask cluster if one is given, else to processes here."""
     if not scheduler:
         # Ctrl-C reaches the worker processes, too; only this process must answer it
@@ -160,7 +170,7 @@ def on_cluster(scheduler):
         yield
 
 
-def kept_on_disk(fit, resume):
+def kept_on_disk(fit: Fit, resume: bool) -> Fit:
     """Return ``fit`` with its results cached, so that a stopped run loses only unfinished fits."""
     # other libraries or other code give another fit
     libraries = (imblearn, np, sklearn, xgboost)
@@ -173,7 +183,15 @@ def kept_on_disk(fit, resume):
     return memory.cache(fit)
 
 
-def fit_all(fit, candidates, wines, fold_numbers, *, budget=None, jobs=2):
+def fit_all(
+    fit: Fit,
+    candidates: list[Candidate],
+    wines: pd.DataFrame,
+    fold_numbers: np.ndarray,
+    *,
+    budget: float | None = None,
+    jobs: int = 2,
+) -> tuple[dict[str, dict[str, Any]], bool]:
     """Fit every candidate on every fold; return {name: {"scores": (repeats, n), ...}}, stopped.
 
     ``fit`` is ``fit_and_predict`` or a cached form of it. Only candidates with all folds done
@@ -200,7 +218,9 @@ def fit_all(fit, candidates, wines, fold_numbers, *, budget=None, jobs=2):
                     CONSOLE.print(f"the budget of {budget:g} s is used up")
                     break
         except KeyboardInterrupt:
-            CONSOLE.print("stopped: writing the leaderboard of what is done; best.json stays")
+            CONSOLE.print(
+                "stopped: writing the leaderboard of finished models; best.json is unchanged"
+            )
             stopped = True
         work.close()
     fits = {name: together(parts, fold_numbers) for name, parts in done.items()
@@ -208,12 +228,14 @@ def fit_all(fit, candidates, wines, fold_numbers, *, budget=None, jobs=2):
     return fits, stopped
 
 
-def numbered(task, fit, *args):
+def numbered(task: int, fit: Fit, *args: Any) -> tuple[int, dict[str, Any]]:
     """Return a fit with its task's number: results arrive in the order they are done."""
     return task, fit(*args)
 
 
-def together(parts, fold_numbers):
+def together(
+    parts: dict[tuple[int, int], dict[str, Any]], fold_numbers: np.ndarray
+) -> dict[str, Any]:
     """Return one candidate's folds as a whole: pooled scores, and what a typical fold costs."""
     scores = np.empty(fold_numbers.shape)
     for (repeat, fold), part in parts.items():
@@ -226,7 +248,9 @@ def together(parts, fold_numbers):
     }
 
 
-def judge(candidate, fit, truth, fold_numbers):
+def judge(
+    candidate: Candidate, fit: dict[str, Any], truth: np.ndarray, fold_numbers: np.ndarray
+) -> Row:
     """Return one row of the leaderboard: metrics, their standard errors, and the costs.
 
     ``qwk_free`` is QWK with cut points that may give up accuracy; it depends less than ``qwk``
@@ -251,7 +275,7 @@ def judge(candidate, fit, truth, fold_numbers):
     }
 
 
-def averages(rows, truth, fold_numbers):
+def averages(rows: list[Row], truth: np.ndarray, fold_numbers: np.ndarray) -> list[Row]:
     """Return rows for the means of the best few models: every pair, and the first three together.
 
     The mean of out-of-fold scores is exactly what the averaged model would predict, so nothing
@@ -272,7 +296,7 @@ def averages(rows, truth, fold_numbers):
     ]
 
 
-def pick(rows):
+def pick(rows: list[Row]) -> Row | None:
     """Return the row to train: among equals the simplest, then the smallest; None without any.
 
     Only rows within the serving budget count. Rows are equal when they lie within one standard
@@ -292,7 +316,7 @@ def pick(rows):
     return min(equal, key=lambda row: (row["complexity"], row["size_bytes"]))
 
 
-def write(results, rows, best):
+def write(results: dict[str, Any], rows: list[Row], best: Row | None) -> None:
     """Write leaderboard.json, .csv and .png and, with a best row, best.json."""
     RESULTS.mkdir(exist_ok=True)
     ranked = sorted(rows, key=lambda row: row["rmse"])
@@ -309,14 +333,14 @@ def write(results, rows, best):
         replace("best.json", json.dumps({**results, **row}, indent=2) + "\n")
 
 
-def replace(name, content):
+def replace(name: str, content: str | bytes) -> None:
     """Write a result file, of text or bytes, so that a reader never sees half of it."""
     part = RESULTS / f".{name}.part"
     part.write_bytes(content if isinstance(content, bytes) else content.encode())
     part.replace(RESULTS / name)
 
 
-def show(rows, best):
+def show(rows: list[Row], best: Row | None) -> None:
     """Print the leaderboard, lowest RMSE first; an arrow marks the choice."""
     table = Table(
         "", "model", "RMSE", "±", "QWK", "free cuts", "accuracy", "within 1", "ms a wine", "MB"

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BOTH = ("__init__", "columns", "errors", "metrics", "spec")
+BOTH = ("__init__", "columns", "errors", "metrics", "serving", "spec")
 # the modules of wine/ that a Space takes along, as wine/NAME.py
 WINE: dict[str, tuple[str, ...]] = {
     "predictor": (*BOTH, "decoding", "estimators", "model"),  # a model may hold our estimators
@@ -20,7 +20,7 @@ WINE: dict[str, tuple[str, ...]] = {
 SPACES = tuple(WINE)
 
 
-def sources(space, root=ROOT):
+def sources(space: str, root: Path = ROOT) -> dict[str, Path]:
     """Return the files of a Space, a Path for each path in it; ValueError if two have one path."""
     files: dict[str, Path] = {}
     for folder in (root / "apps" / space, root / "apps" / "shared"):
@@ -34,7 +34,7 @@ def sources(space, root=ROOT):
     return files | {f"wine/{name}.py": root / "wine" / f"{name}.py" for name in WINE[space]}
 
 
-def assemble(files, folder):
+def assemble(files: dict[str, Path], folder: str | Path) -> Path:
     """Copy ``files``, as ``sources`` returns them, into a folder; return the folder."""
     for path, file in files.items():
         target = Path(folder) / path

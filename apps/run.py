@@ -19,7 +19,7 @@ from pathlib import Path
 
 import click
 
-from apps.assemble import SPACES, assemble, sources
+from apps.assemble import assemble, sources
 from wine.cli import run
 from wine.connection import local_server
 from wine.errors import BadInput, WineError
@@ -32,9 +32,9 @@ PORT = click.IntRange(1, 65535)
 @click.command(help=__doc__)
 @click.option("--predictor-port", type=PORT, default=7860, show_default=True)
 @click.option("--monitor-port", type=PORT, default=7861, show_default=True)
-def main(**ports):
+def main(predictor_port: int, monitor_port: int) -> None:
     """Start both apps, print their addresses when they answer, and stop them with Ctrl-C."""
-    ports = {space: ports[f"{space}_port"] for space in SPACES}
+    ports = {"predictor": predictor_port, "monitor": monitor_port}
     for space, port in ports.items():
         check_free(space, port)
     env = dict(os.environ)
@@ -62,12 +62,12 @@ def main(**ports):
                 time.sleep(0.5)
 
 
-def links_to_each_other(ports):
+def links_to_each_other(ports: dict[str, int]) -> dict[str, str]:
     """Return the variables by which each app links to the other."""
     return {f"{space.upper()}_URL": f"http://127.0.0.1:{port}" for space, port in ports.items()}
 
 
-def check_free(space, port):
+def check_free(space: str, port: int) -> None:
     """Raise BadInput if the port cannot be used."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -81,7 +81,7 @@ def check_free(space, port):
             ) from error
 
 
-def start(space, folder, port, env):
+def start(space: str, folder: Path, port: int, env: dict[str, str]) -> subprocess.Popen:
     """Start an app in its assembled folder; return the process."""
     REPORTS.mkdir(exist_ok=True)
     with open(REPORTS / f"{space}.log", "w") as log:
@@ -95,7 +95,7 @@ def start(space, folder, port, env):
         )
 
 
-def stop(process):
+def stop(process: subprocess.Popen) -> None:
     """Stop an app that may have stopped already."""
     process.terminate()
     try:
@@ -105,7 +105,7 @@ def stop(process):
         process.wait()
 
 
-def wait_until_they_answer(apps, ports):
+def wait_until_they_answer(apps: dict[str, subprocess.Popen], ports: dict[str, int]) -> None:
     """Wait until both serve their page; WineError if one stops or takes too long."""
     until = time.monotonic() + START_SECONDS
     for space, port in ports.items():
@@ -116,7 +116,7 @@ def wait_until_they_answer(apps, ports):
             time.sleep(0.2)
 
 
-def answers(port):
+def answers(port: int) -> bool:
     """Tell whether a page is served at the port."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -126,7 +126,7 @@ def answers(port):
         return False
 
 
-def check_alive(apps):
+def check_alive(apps: dict[str, subprocess.Popen]) -> None:
     """Raise WineError if an app has stopped."""
     for space, process in apps.items():
         if process.poll() is not None:

@@ -45,9 +45,9 @@ class Data:
 
 
 FORGET_THE_MODEL = """
-from wine import model
+from wine import serving
 from wine.connection import connect
-for entry in connect().get_model_registry().get_models(model.NAME):
+for entry in connect().get_model_registry().get_models(serving.NAME):
     entry.delete()
 """
 UPLOAD = """

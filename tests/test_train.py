@@ -9,7 +9,7 @@ import pytest
 
 from tests import processes
 from tests.conftest import CHOSEN
-from wine import features, model, registry, train
+from wine import features, model, registry, serving, train
 from wine.candidates import BY_NAME
 from wine.columns import FEATURES
 from wine.errors import BadInput, WineError
@@ -39,7 +39,7 @@ def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(young
     project = reader(young).project
     wines, known = len(trained.data.wines), len(trained.data.train)
     assert compare_with_served(project, trained) is None
-    assert verdict(None) == "there is no served model to compare with: this one will be served"
+    assert verdict(None).endswith(": this version will be served")
     register(project, trained, None)
 
     worse = compare_with_served(project, noisy(trained, 0.2))
@@ -56,8 +56,10 @@ def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(young
     served = register(project, dataclasses.replace(trained, data=data), same)
     assert registry.served(project).version == served.version == 3
 
-    versions = [project.get_model_registry().get_model(model.NAME, number) for number in (1, 2, 3)]
-    assert [version.training_metrics.get(model.APPROVED) for version in versions] == [1, None, 3]
+    versions = [
+        project.get_model_registry().get_model(serving.NAME, number) for number in (1, 2, 3)
+    ]
+    assert [version.training_metrics.get(serving.APPROVED) for version in versions] == [1, None, 3]
     texts = [version.description.split("; ")[0] for version in versions]
     assert texts == [
         f"ridge, fitted on {wines:,} wines",
@@ -178,7 +180,7 @@ def test_a_dry_run_registers_nothing(young, reader, tmp_path):
     choose(hopsworks, tmp_path)
     dry = processes.succeeded(young.run("-m", "wine.train", "--dry-run"))
     assert dry.endswith("dry run: nothing registered\n")
-    with pytest.raises(model.NothingServed):
+    with pytest.raises(serving.NothingServed):
         registry.served(hopsworks.project)
 
 
@@ -190,7 +192,7 @@ def test_the_program_and_the_notebook_register_the_same(pipeline_root, reader, t
     assert "against version 1 on 4,255 wines: RMSE +0.0000" in printed
     assert "registered wine_quality version 2\n" in printed
     registered = reader(pipeline).project.get_model_registry()
-    versions = [registered.get_model(model.NAME, number) for number in (1, 2)]
+    versions = [registered.get_model(serving.NAME, number) for number in (1, 2)]
     (by_notebook, spec), (by_program, again) = map(registry.load, versions)
     assert versions[0].training_metrics | {"approved": 2} == versions[1].training_metrics
     own = {"sha256": {}, "fitted": spec.fitted}

@@ -216,5 +216,7 @@ def from_result(result: Mapping[str, Any]) -> Candidate:
     """
     unknown = [name for name in result["members"] or [result["name"]] if name not in BY_NAME]
     if unknown:
-        raise BadInput(f"best.json names {unknown[0]!r}, which is not a candidate (any more)")
+        raise BadInput(
+            f"best.json names {unknown[0]!r}, which is not a candidate: run model_finder.py again"
+        )
     return average(*result["members"]) if result["members"] else BY_NAME[result["name"]]

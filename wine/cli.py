@@ -2,6 +2,7 @@
 
 import io
 import sys
+from typing import NoReturn
 
 import click
 
@@ -10,7 +11,7 @@ from wine.errors import WineError
 from wine.retry import refusal
 
 
-def run(command):
+def run(command: click.Command) -> NoReturn:
     """Run a click command as a program.
 
     Exit codes: 0 done, 1 something is missing or unavailable (one line says what to do), 2 wrong
@@ -37,7 +38,7 @@ def run(command):
         raise
 
 
-def _fail(message, code):
+def _fail(message: str, code: int) -> NoReturn:
     summary.add_error(message)
     print(f"error: {message}", file=sys.stderr)
     sys.exit(code)

@@ -1,7 +1,7 @@
 """The columns of a wine: eleven measurements, its type and its grade, each with unit and range.
 
 One table for everything that has to know a column: reading, validation, generating, the
-notebooks' axes and the ``spec.json`` the apps are drawn from. To add a measurement, add a row.
+notebooks' axes and the ``spec.json`` the apps are drawn from. docs/make-it-yours.md says how to add one.
 """
 
 from dataclasses import dataclass

@@ -15,6 +15,8 @@ import sys
 import tempfile
 import threading
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 from wine.errors import BadInput, WineError
 from wine.paths import PROJECT, local_hopsworks
@@ -26,7 +28,7 @@ LOGIN_SECONDS = 10  # for a login, besides the patience; the client itself would
 _place = "Hopsworks"  # what connect() led to, for messages
 
 
-def connect():
+def connect() -> Any:
     """Log in and return the Hopsworks project; print one line that says which it is.
 
     With ``HOPSWORKS_API_KEY`` (and ``HOPSWORKS_HOST``, ``_PORT``, ``_PROJECT`` as needed) a
@@ -74,12 +76,12 @@ def connect():
     return project
 
 
-def place():
+def place() -> str:
     """Return what ``connect`` led to: a cluster's host or the local data folder."""
     return _place
 
 
-def _within(seconds, function, *args, **kwargs):
+def _within(seconds: float, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Return ``function(*args, **kwargs)``, or raise WineError after ``seconds``.
 
     The client sets no timeouts: a host that drops packets, or takes the connection and never
@@ -88,7 +90,7 @@ def _within(seconds, function, *args, **kwargs):
     outcome: concurrent.futures.Future = concurrent.futures.Future()
     stdout = sys.stdout
 
-    def work():
+    def work() -> None:
         try:
             outcome.set_result(function(*args, **kwargs))
         except BaseException as error:
@@ -107,7 +109,7 @@ def _within(seconds, function, *args, **kwargs):
         ) from None
 
 
-def _settings():
+def _settings() -> tuple[dict[str, Any], str]:
     """Return the arguments for ``hopsworks.login`` and a name for where they lead."""
     key, host = os.environ.get("HOPSWORKS_API_KEY"), os.environ.get("HOPSWORKS_HOST")
     settings = {
@@ -139,7 +141,7 @@ def _settings():
     return settings, f"local in {local_hopsworks()}"
 
 
-def _check_variables():
+def _check_variables() -> None:
     """Raise BadInput for the first variable that cannot be right, before anything is done."""
     patience()
     streams()
@@ -151,7 +153,7 @@ def _check_variables():
         raise BadInput(f"HOPSWORKS_HOST is {host!r}: give the host's name alone, as {PUBLIC_HOST}")
     if not re.fullmatch(r"[!-~]*", os.environ.get("HOPSWORKS_API_KEY", "")):  # never shown
         raise BadInput(
-            "HOPSWORKS_API_KEY has a space, a line end or a letter in it that no key has: copy it again"
+            "HOPSWORKS_API_KEY contains a space, a line break or an invalid character: copy it again"
         )
     verify = os.environ.get("HOPSWORKS_HOSTNAME_VERIFICATION", "true")
     if verify.lower() not in ("true", "1", "y", "yes", "false", "0", "n", "no"):
@@ -171,7 +173,7 @@ def _check_variables():
             ) from error
 
 
-def streams():
+def streams() -> bool:
     """Return whether to write through Kafka, for clusters whose file system cannot be reached."""
     text = os.environ.get("HOPSWORKS_STREAM") or "0"
     if text not in ("0", "1"):
@@ -180,7 +182,7 @@ def streams():
 
 
 @functools.cache
-def local_server():
+def local_server() -> Any:
     """Start the local Hopsworks of this process; ``.env`` has the variables that lead to it."""
     try:
         import hopsworks_local
@@ -196,12 +198,12 @@ def local_server():
 
 
 @functools.cache
-def _own_folder():
+def _own_folder() -> tempfile.TemporaryDirectory:
     """Return a folder that is removed when the process ends, which this cache waits for."""
     return tempfile.TemporaryDirectory(prefix="hopsworks-")
 
 
-def _explain(error, host):
+def _explain(error: Exception, host: str) -> WineError:
     """Return the error of a failed login as one line a person can act on."""
     from hopsworks.client.exceptions import ProjectException, RestAPIError
 
@@ -218,7 +220,7 @@ def _explain(error, host):
     project = os.environ.get("HOPSWORKS_PROJECT")
     missing = cause is not None and cause.response.status_code == 404
     if missing and project is None:
-        return BadInput(f"{host} does not answer as a Hopsworks does: check HOPSWORKS_HOST")
+        return BadInput(f"{host} is not a Hopsworks server: check HOPSWORKS_HOST")
     if project and (missing or isinstance(error, ProjectException)):
         return BadInput(f"{host} has no project {project!r} for this key: check HOPSWORKS_PROJECT")
     return WineError(f"could not log in to {host}: {first_line(error)}")

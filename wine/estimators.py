@@ -4,7 +4,10 @@ The twelve columns are those of ``model.encode``: the measurements, then the typ
 model may hold these classes, so this module is published with the apps.
 """
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.gaussian_process.kernels import Matern
@@ -34,7 +37,7 @@ class Chemistry(TransformerMixin, BaseEstimator):
     sugar against acid, density beyond what sugar and alcohol explain. Output shape (n, 21).
     """
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Learn the shifts of the logs, the density's regression and the scales."""
         X = np.asarray(X, dtype=float)
         self.logged_ = [NAMES.index(name) for name in LOGGED]
@@ -44,7 +47,7 @@ class Chemistry(TransformerMixin, BaseEstimator):
         self.ratios_ = StandardScaler().fit(self._ratios(X))
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Return the standardised measurements, type and weighted ratios."""
         X = np.asarray(X, dtype=float)
         return np.hstack(
@@ -55,18 +58,18 @@ class Chemistry(TransformerMixin, BaseEstimator):
         )
 
     @staticmethod
-    def _of(X, name):
+    def _of(X: np.ndarray, name: str) -> np.ndarray:
         return X[:, NAMES.index(name)]
 
-    def _sugar_and_alcohol(self, X):
+    def _sugar_and_alcohol(self, X: np.ndarray) -> np.ndarray:
         return np.column_stack([self._of(X, "residual_sugar"), self._of(X, "alcohol")])
 
-    def _measured(self, X):
+    def _measured(self, X: np.ndarray) -> np.ndarray:
         measured = X.copy()
         measured[:, self.logged_] = np.log(np.maximum(X[:, self.logged_], 0) + self.shifts_)
         return measured
 
-    def _ratios(self, X):
+    def _ratios(self, X: np.ndarray) -> np.ndarray:
         free, total = self._of(X, "free_sulfur_dioxide"), self._of(X, "total_sulfur_dioxide")
         fixed, volatile = self._of(X, "fixed_acidity"), self._of(X, "volatile_acidity")
         sugar, alcohol = self._of(X, "residual_sugar"), self._of(X, "alcohol")
@@ -91,10 +94,10 @@ class Exponential(Matern):
     Scikit-learn's ``Matern(nu=0.5)`` is the same function, but slower for many wines.
     """
 
-    def __init__(self, length_scale=1.0):
+    def __init__(self, length_scale: float = 1.0) -> None:
         super().__init__(length_scale, nu=0.5)
 
-    def __call__(self, X, Y=None, eval_gradient=False):
+    def __call__(self, X: Any, Y: Any = None, eval_gradient: bool = False) -> np.ndarray:
         """Return the kernel between the rows of X and Y (default X), shape (n, m)."""
         if eval_gradient:
             raise NotImplementedError("the length scale is not learned")
@@ -110,7 +113,7 @@ class QuickExtraTrees(ExtraTreesRegressor):
     trees do. Predictions are the same to rounding.
     """
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Return the mean of the trees' predictions, shape (n,)."""
         X = np.ascontiguousarray(X, dtype=np.float32)
         total = np.zeros(len(X))
@@ -126,25 +129,25 @@ class OrdinalClassifier(ClassifierMixin, BaseEstimator):
     Ordinal Classification". ``estimator`` is any binary classifier with ``predict_proba``.
     """
 
-    def __init__(self, estimator):
+    def __init__(self, estimator: BaseEstimator) -> None:
         self.estimator = estimator
 
-    def fit(self, X, y):
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
         """Fit one binary model for every grade in ``y`` but the highest."""
         self.classes_ = np.unique(y)
         self.steps_ = [clone(self.estimator).fit(X, y > grade) for grade in self.classes_[:-1]]
         return self
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Return probabilities, shape (n, grades); contradicting steps are clipped."""
         steps = [step.predict_proba(X)[:, 1] for step in self.steps_]
         above = np.minimum.accumulate(np.column_stack([np.ones(len(X)), *steps]), axis=1)
         return above - np.column_stack([above[:, 1:], np.zeros(len(X))])
 
-    def predict(self, X):
+    def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the most probable grade of each wine, shape (n,)."""
         return self.classes_[self.predict_proba(X).argmax(1)]
 
 
-def _log(values, floor):
+def _log(values: np.ndarray, floor: float) -> np.ndarray:
     return np.log(np.maximum(values, 0) + floor)

@@ -3,15 +3,18 @@
 All groups are offline, in Delta, version 1. ``wine.groups`` describes them.
 """
 
+import datetime
 import re
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from wine.connection import place, streams
 from wine.errors import WineError
-from wine.groups import WINE
+from wine.groups import WINE, Group
 from wine.retry import call
 
 VERSION = 1
@@ -21,7 +24,7 @@ NO_ROWS_YET = re.compile(  # how the client reports a feature group without a ta
 )
 
 
-def write(store, group, frame):
+def write(store: Any, group: Group, frame: pd.DataFrame) -> Any:
     """Upsert the rows of ``frame`` into a feature group, creating it when it is missing.
 
     Raises WineError when the group's columns in Hopsworks are not those of ``group``.
@@ -30,7 +33,7 @@ def write(store, group, frame):
     times = frame.select_dtypes("datetime").columns  # Delta keeps microseconds
     frame = frame.astype(dict.fromkeys(times, "datetime64[us]"))
 
-    def upsert():  # as a whole, since another run may create the group in between
+    def upsert() -> Any:  # as a whole, since another run may create the group in between
         feature_group = _get_or_create(store, group)
         # waits for the cluster's job when streaming; otherwise the rows are there at once
         feature_group.insert(frame, wait=True)
@@ -44,7 +47,7 @@ def write(store, group, frame):
     return feature_group
 
 
-def _get_or_create(store, group):
+def _get_or_create(store: Any, group: Group) -> Any:
     from hsfs.feature import Feature
 
     feature_group = store.get_or_create_feature_group(
@@ -66,7 +69,7 @@ def _get_or_create(store, group):
     return feature_group
 
 
-def find(store, group):
+def find(store: Any, group: Group) -> Any:
     """Return the feature group, or None when it was never written.
 
     Raises WineError when its columns are not those of ``group``.
@@ -77,7 +80,7 @@ def find(store, group):
     return feature_group
 
 
-def _check_columns(feature_group, group, *, exact=False):
+def _check_columns(feature_group: Any, group: Group, *, exact: bool = False) -> None:
     """Raise WineError when a column is missing or of another type.
 
     With ``exact``, also for an unexpected column: Hopsworks takes no rows that lack it.
@@ -98,7 +101,7 @@ def _check_columns(feature_group, group, *, exact=False):
         )
 
 
-def need(store, group):
+def need(store: Any, group: Group) -> Any:
     """Return the feature group, or raise WineError that says which part creates it."""
     feature_group = find(store, group)
     if feature_group is None:
@@ -106,7 +109,7 @@ def need(store, group):
     return feature_group
 
 
-def read(store, group):
+def read(store: Any, group: Group) -> pd.DataFrame:
     """Return all rows ordered by key; raise WineError when the group is missing or empty."""
     frame = _rows(need(store, group), group)
     if frame.empty:
@@ -116,7 +119,7 @@ def read(store, group):
     return frame
 
 
-def read_since(store, group, day):
+def read_since(store: Any, group: Group, day: datetime.date) -> pd.DataFrame:
     """Return the rows from ``day`` (a date) on, ordered by key; no rows without the group."""
     feature_group = find(store, group)
     if feature_group is None:
@@ -125,13 +128,13 @@ def read_since(store, group, day):
     return _rows(query, group)
 
 
-def read_all(store, group):
+def read_all(store: Any, group: Group) -> pd.DataFrame:
     """Return all rows ordered by key; no rows when the group is missing."""
     feature_group = find(store, group)
     return empty(group) if feature_group is None else _rows(feature_group, group)
 
 
-def empty(group):
+def empty(group: Group) -> pd.DataFrame:
     """Return a feature group's columns without rows."""
     types = {"string": "object", "bigint": "int64", "timestamp": "datetime64[us]"}
     return pd.DataFrame(
@@ -139,7 +142,7 @@ def empty(group):
     )
 
 
-def _rows(query, group):
+def _rows(query: Any, group: Group) -> pd.DataFrame:
     """Return what a query reads, ordered by key; no rows when the group's first write failed."""
     from hopsworks.client.exceptions import FeatureStoreException
 
@@ -151,7 +154,7 @@ def _rows(query, group):
         return empty(group)
 
 
-def read_wines(store):
+def read_wines(store: Any) -> pd.DataFrame:
     """Return all wines through the feature view ``wine``, ordered by wine_id: shape (5320, 15).
 
     Features, ``quality`` (the label) and the helper columns ``wine_id``, ``group_id``,
@@ -161,7 +164,7 @@ def read_wines(store):
     return wines.sort_values("wine_id", ignore_index=True)
 
 
-def view(store, group, *, helpers, label="quality"):
+def view(store: Any, group: Group, *, helpers: list[str], label: str = "quality") -> Any:
     """Return the feature view of the same name over all of a group; create it when missing.
 
     ``helpers`` are training helper columns: they come with training data and are no features.
@@ -178,7 +181,7 @@ def view(store, group, *, helpers, label="quality"):
     )
 
 
-def training_data(feature_view):
+def training_data(feature_view: Any) -> pd.DataFrame:
     """Return all rows of a feature view in one frame: features, helper columns and label.
 
     Hopsworks registers a training dataset for every such read and a cluster may allow only so
@@ -192,7 +195,7 @@ def training_data(feature_view):
     return rows.join(labels)
 
 
-def upload(project, files, folder):
+def upload(project: Any, files: Iterable[Path], folder: str) -> None:
     """Upload local files to a folder of the project, replacing files of the same name."""
     dataset = project.get_dataset_api()
     make_folder(dataset, folder)
@@ -200,7 +203,7 @@ def upload(project, files, folder):
         call(dataset.upload, str(file), folder, overwrite=True)
 
 
-def make_folder(dataset, folder):
+def make_folder(dataset: Any, folder: str) -> None:
     """Create a folder and its parents: Hopsworks creates one level at a time."""
     parts = folder.split("/")
     for depth in range(2, len(parts) + 1):
@@ -208,11 +211,11 @@ def make_folder(dataset, folder):
         call(lambda path=path: dataset.exists(path) or dataset.mkdir(path))
 
 
-def download_text(project, path):
+def download_text(project: Any, path: str) -> str | None:
     """Return the text of a file of the project, or None when it is missing."""
     dataset = project.get_dataset_api()
 
-    def download():
+    def download() -> str | None:
         if not dataset.exists(path):
             return None
         with tempfile.TemporaryDirectory() as folder:

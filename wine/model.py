@@ -11,6 +11,7 @@ import importlib
 import platform
 import re
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -19,35 +20,15 @@ import pandas as pd
 from wine.columns import NAMES, TYPES
 from wine.decoding import decode, probabilities
 from wine.errors import WineError
-from wine.spec import VERSIONED, parse
+from wine.spec import VERSIONED, Spec, parse
 
-NAME = "wine_quality"
-APPROVED = "approved"  # the metric that marks a version as fit to be served; see served()
 FILES = ("model.joblib", "wines.csv", "out_of_fold.csv")  # compared with spec.sha256 before use
 PICKLED = ("sklearn", "xgboost")  # the libraries whose objects model.joblib holds
 SPEC_DIGEST = re.compile(r"spec\.json sha256:([0-9a-f]{64})")  # in a version's description
 TOLERANCE = 1e-3  # in predicted scores and probabilities, between machines
 
 
-class NothingServed(WineError):
-    """No version of the model was approved yet."""
-
-
-def served(registry):
-    """Return the registered model that is served: the newest approved version.
-
-    ``registry`` is the client's model registry. Training approves a version, with its own
-    number as the metric ``approved``, unless it is worse than the one served before. Raises
-    NothingServed when no version is approved.
-    """
-    best = registry.get_best_model(NAME, APPROVED, "max")
-    # versions without the metric sort last, so one can come back even when none was approved
-    if best is None or APPROVED not in best.training_metrics:
-        raise NothingServed(f"no served model {NAME} in the registry: run train.ipynb first")
-    return best
-
-
-def encode(wines):
+def encode(wines: pd.DataFrame) -> np.ndarray:
     """Return the input of a model, floats of shape (n, 12), for a frame of wines.
 
     The measurements in the order of ``NAMES``, then the place of the type in ``TYPES``. Raises
@@ -63,7 +44,7 @@ def encode(wines):
     return np.column_stack([values, kinds.map(TYPES.index).to_numpy(dtype=float)])
 
 
-def predict_scores(model, x):
+def predict_scores(model: Any, x: np.ndarray) -> np.ndarray:
     """Return the predicted score of each wine, floats (n,), for encoded wines ``x`` (n, 12).
 
     A regressor's prediction, or the mean of a classifier's grades weighted by probability.
@@ -73,7 +54,9 @@ def predict_scores(model, x):
     return np.asarray(model.predict(x), dtype=float)
 
 
-def predict_in_batches(model, x, *, rows=1024, threads=2):
+def predict_in_batches(
+    model: Any, x: np.ndarray, *, rows: int = 1024, threads: int = 2
+) -> np.ndarray:
     """Return ``predict_scores`` of any number of wines, in bounded memory."""
     if 0 < len(x) <= rows:
         return predict_scores(model, x)  # for a few wines, threads take longer than the model
@@ -84,7 +67,9 @@ def predict_in_batches(model, x, *, rows=1024, threads=2):
     return np.concatenate([np.empty(0), *scores])
 
 
-def predict(model, spec, wines):
+def predict(
+    model: Any, spec: Spec, wines: pd.DataFrame | np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return grades (n,), predicted scores (n,) and probabilities (n, 7).
 
     ``wines`` is a frame with the columns FEATURES, or an array as of ``encode``.
@@ -94,7 +79,9 @@ def predict(model, spec, wines):
     return decode(scores, spec.cuts), scores, probabilities(scores, spec.odds)
 
 
-def save(folder, model, spec, wines, out_of_fold):
+def save(
+    folder: str | Path, model: Any, spec: Spec, wines: pd.DataFrame, out_of_fold: pd.DataFrame
+) -> Spec:
     """Write a model folder; return its Spec, which gains the digests of the other files.
 
     ``out_of_fold`` has ``wine_id`` and one column of predicted scores for each repeat.
@@ -109,12 +96,12 @@ def save(folder, model, spec, wines, out_of_fold):
     return spec
 
 
-def describe(folder, text):
+def describe(folder: str | Path, text: str) -> str:
     """Return a version's description: ``text`` and the digest of the folder's spec.json."""
     return f"{text}; spec.json sha256:{_sha256(Path(folder) / 'spec.json')}"
 
 
-def check(folder, description):
+def check(folder: str | Path, description: str | None) -> Spec:
     """Return the Spec of a model folder whose files are those that were registered.
 
     ``description`` is the registered version's. Raises WineError, naming the file, when one is
@@ -134,7 +121,7 @@ def check(folder, description):
     return spec
 
 
-def load(folder, description):
+def load(folder: str | Path, description: str | None) -> tuple[Any, Spec]:
     """Return the model and the Spec of a registered version's folder.
 
     Everything that can be checked is checked before ``model.joblib`` is unpickled; then the
@@ -156,7 +143,7 @@ def load(folder, description):
     return model, spec
 
 
-def check_answers(model, spec):
+def check_answers(model: Any, spec: Spec) -> None:
     """Raise WineError when the model does not give the answers stored with the examples."""
     stored = np.array([example.predicted_score for example in spec.examples])
     grades, chances = decode(stored, spec.cuts), probabilities(stored, spec.odds)
@@ -175,7 +162,7 @@ def check_answers(model, spec):
                 )
 
 
-def example_frame(spec):
+def example_frame(spec: Spec) -> pd.DataFrame:
     """Return the examples as a frame: wine_id, the measurements, type and quality."""
     return pd.DataFrame(
         [
@@ -185,7 +172,7 @@ def example_frame(spec):
     )
 
 
-def versions():
+def versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that a saved model depends on."""
     return {"python": platform.python_version()} | {
         name: importlib.import_module(name).__version__ for name in VERSIONED[1:]
@@ -195,7 +182,7 @@ def versions():
 REGISTER = "Run train.ipynb to register a new version."
 
 
-def _compare(file, actual, expected):
+def _compare(file: str, actual: str, expected: str | None) -> None:
     if actual != expected:
         raise WineError(
             f"the model's {file} is not the one that was registered (its SHA-256 differs), so "
@@ -203,6 +190,6 @@ def _compare(file, actual, expected):
         )
 
 
-def _sha256(path):
+def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,6 +13,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,7 +28,11 @@ from wine.paths import PROJECT, REPORTS, local_hopsworks
 from wine.spec import parse
 
 
-def notebook(name, folder=REPORTS, form=("html", "--template", "classic")):
+def notebook(
+    name: str,
+    folder: str | Path = REPORTS,
+    form: Sequence[str] = ("html", "--template", "classic"),
+) -> list[str]:
     """Return the command that runs a notebook top to bottom and keeps it in ``folder``.
 
     Run it in the notebook's folder: that is where the kernel's sockets are.
@@ -38,7 +45,7 @@ def notebook(name, folder=REPORTS, form=("html", "--template", "classic")):
 
 @click.command(help=__doc__)
 @click.option("--full", is_flag=True, help="Search all candidates (about two minutes more).")
-def main(full):
+def main(full: bool) -> None:
     """Run the stages; stop at the first that fails, with the end of its output."""
     dataset.read()  # wrong files and a wrong key are reported here, not by a stage's traceback
     project = connect()
@@ -75,11 +82,11 @@ def main(full):
     show(summary)
 
 
-def summarise(project):
+def summarise(project: Any) -> dict[str, Any]:
     """Return what the five parts left in Hopsworks, as plain JSON values."""
     store = project.get_feature_store()
     served = registry.served(project)
-    spec = parse(features.download_text(project, f"{served.model_files_path}/spec.json"))
+    spec = parse(features.download_text(project, f"{served.model_files_path}/spec.json") or "")
     daily, predictions = (features.read(store, group) for group in (DAILY, PREDICTION))
     return {
         "rows": {
@@ -95,7 +102,7 @@ def summarise(project):
     }
 
 
-def show(summary):
+def show(summary: dict[str, Any]) -> None:
     """Print the summary in a few lines."""
     rows, metrics = summary["rows"], summary["metrics"]
     wine, prediction = summary["last_wine"], summary["prediction"]
@@ -115,7 +122,7 @@ def show(summary):
         print(f"{name:<24}{text}")
 
 
-def scores(metrics):
+def scores(metrics: dict[str, float]) -> str:
     """Return the metrics that a person looks at first, as text."""
     return (
         f"accuracy {metrics['accuracy']:.3f}, within one grade {metrics['within_one']:.3f}, "

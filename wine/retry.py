@@ -11,6 +11,8 @@ import io
 import os
 import re
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import tenacity
 
@@ -23,7 +25,7 @@ OVERTAKEN = {270089, 270179, 110012, 110047, 110018}
 _retry_seconds_used = 0.0  # by this program so far
 
 
-def call(function, *args, **kwargs):
+def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Return ``function(*args, **kwargs)``, called quietly and retried with backoff.
 
     Raises WineError when the trouble is not over within the patience. An error that waiting cannot
@@ -56,7 +58,7 @@ def call(function, *args, **kwargs):
             _retry_seconds_used += time.monotonic() - retrying.statistics["start_time"]
 
 
-def patience():
+def patience() -> float:
     """Return for how many seconds calls are retried: ``WINE_PATIENCE``, 120 by default."""
     text = os.environ.get("WINE_PATIENCE") or "120"
     try:
@@ -68,7 +70,7 @@ def patience():
     return seconds
 
 
-def is_transient(error):
+def is_transient(error: BaseException) -> bool:
     """Return whether the same call may succeed later: no answer, overload, or a collision."""
     import pyarrow.flight
     import requests
@@ -96,7 +98,7 @@ def is_transient(error):
     return False
 
 
-def refusal(error):
+def refusal(error: Exception) -> WineError | None:
     """Return a WineError for an error that is no bug of ours, None for any other.
 
     For example a full disk, a damaged table, a key that was withdrawn during the run.
@@ -114,12 +116,12 @@ def refusal(error):
     return None
 
 
-def _quietly(function, *args, **kwargs):
+def _quietly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     with contextlib.redirect_stdout(io.StringIO()):
         return function(*args, **kwargs)
 
 
-def _print_retry(state):
+def _print_retry(state: Any) -> None:
     print(
         f"Hopsworks: {first_line(state.outcome.exception())}; "
         f"trying again in {state.next_action.sleep:.0f} s",
@@ -127,14 +129,14 @@ def _print_retry(state):
     )
 
 
-def causes(error):
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     """Return an error and its causes, the outermost first."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
-def first_line(error):
+def first_line(error: BaseException) -> str:
     """Return the kind of an error and the first line of its reason, 200 characters at most."""
     from hopsworks.client.exceptions import RestAPIError
 

@@ -7,9 +7,11 @@ field that is wrong.
 
 import datetime
 import itertools
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any, Self
 
 import numpy as np
+import pandas as pd
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -33,20 +35,20 @@ EXAMPLE_KINDS = (
 )  # fmt: skip
 
 
-def _ascending(values):
+def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
     if any(low >= high for low, high in itertools.pairwise(values)):
         raise ValueError("must be ascending")
     return values
 
 
-def _interval(values):
+def _interval(values: tuple[float, float]) -> tuple[float, float]:
     if values[0] > values[1]:
         raise ValueError("must not begin above its end")
     return values
 
 
-def _keys(expected):
-    def check(values):
+def _keys(expected: Sequence[str]) -> AfterValidator:
+    def check(values: dict[str, Any]) -> dict[str, Any]:
         if set(values) != set(expected):
             raise ValueError(f"must have {', '.join(expected)}")
         return values
@@ -54,8 +56,8 @@ def _keys(expected):
     return AfterValidator(check)
 
 
-def _equal(expected):
-    def check(values):
+def _equal(expected: tuple[Any, ...]) -> AfterValidator:
+    def check(values: tuple[Any, ...]) -> tuple[Any, ...]:
         if tuple(values) != expected:
             raise ValueError(f"must be {', '.join(map(str, expected))}")
         return values
@@ -101,7 +103,7 @@ class Column(Strict):
     typical: Annotated[dict[Kind, FiniteFloat], _keys(TYPES)]
 
     @model_validator(mode="after")
-    def _check_ranges(self):
+    def _check_ranges(self) -> Self:
         if not self.possible[0] <= self.observed[0] <= self.observed[1] <= self.possible[1]:
             raise ValueError(f"observed range of {self.name} must lie within the possible one")
         for kind, value in self.typical.items():
@@ -154,7 +156,7 @@ class Metrics(Strict):
     log_loss: FiniteFloat
 
     @model_validator(mode="after")
-    def _check_daily(self):
+    def _check_daily(self) -> Self:
         for name, value in score_counts(np.array(self.daily_counts)).items():
             if abs(value - self.daily[name]) > 1e-9:
                 raise ValueError(f"daily_counts must give the {name} of daily")
@@ -175,7 +177,7 @@ class Example(Strict):
     ]
 
     @model_validator(mode="after")
-    def _check_values(self):
+    def _check_values(self) -> Self:
         if tuple(self.values) != NAMES:
             raise ValueError(f"values of {self.wine_id} must be {', '.join(NAMES)}")
         return self
@@ -201,13 +203,13 @@ class Spec(Strict):
     sha256: dict[str, Sha256] = {}
 
     @model_validator(mode="after")
-    def _check_columns(self):
+    def _check_columns(self) -> Self:
         if tuple(column.name for column in self.columns) != NAMES:
             raise ValueError(f"columns must be {', '.join(NAMES)}")
         return self
 
 
-def parse(text):
+def parse(text: str | bytes) -> Spec:
     """Return the Spec of a file's text (str or bytes); WineError names the field at fault."""
     try:
         return Spec.model_validate_json(text)
@@ -221,7 +223,7 @@ def parse(text):
         ) from error
 
 
-def describe(wines):
+def describe(wines: pd.DataFrame) -> tuple[Column, ...]:
     """Return the Column of each measurement, with ranges and typical values of ``wines``."""
     return tuple(
         Column(
@@ -234,7 +236,7 @@ def describe(wines):
             possible=(column.low, column.high),
             observed=(float(wines[column.name].min()), float(wines[column.name].max())),
             typical={
-                kind: round(float(rows[column.name].median()), column.decimals)
+                str(kind): round(float(rows[column.name].median()), column.decimals)
                 for kind, rows in wines.groupby("type")
             },
         )
@@ -242,7 +244,7 @@ def describe(wines):
     )
 
 
-def typical_wines(wines):
+def typical_wines(wines: pd.DataFrame) -> pd.DataFrame:
     """Return a few real wines that span the grades: the most typical of each colour and grade.
 
     Typical is nearest to the median of its colour and grade, in units of the colour's spread.

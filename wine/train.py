@@ -12,6 +12,7 @@ import datetime
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ import click
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, FiniteFloat
+from sklearn.base import BaseEstimator
 from sklearn.metrics import log_loss
 
-from wine import evaluation, features, model, plots, registry
+from wine import evaluation, features, model, plots, registry, serving, spec
 from wine.candidates import Candidate, from_result, without_sampler
 from wine.cli import run as run_command
 from wine.columns import FEATURES, GRADES, NAMES, TYPES
@@ -117,7 +119,7 @@ class Training:
     spec: Spec
 
 
-def load(project, *, include_daily=False):
+def load(project: Any, *, include_daily: bool = False) -> Data:
     """Read the wines and the model finder's choice from Hopsworks; return Data.
 
     Raises WineError when a part must run first, or there are too many wines for the candidate.
@@ -138,7 +140,7 @@ def load(project, *, include_daily=False):
     return Data(candidate, chosen, wines, training_part(wines), test, daily)
 
 
-def read_choice(project):
+def read_choice(project: Any) -> dict[str, Any]:
     """Return the leaderboard row that model_finder.py chose, as a dict.
 
     Raises WineError when it is missing or damaged.
@@ -153,7 +155,7 @@ def read_choice(project):
     return chosen
 
 
-def leaderboard(project):
+def leaderboard(project: Any) -> pd.DataFrame:
     """Return what model_finder.py measured, lowest RMSE first, as a frame by model name."""
     text = features.download_text(project, "Resources/model_finder/leaderboard.json")
     if text is None:
@@ -162,7 +164,7 @@ def leaderboard(project):
     return pd.DataFrame(json.loads(text)["rows"]).set_index("name")[columns]
 
 
-def run(data):
+def run(data: Data) -> Training:
     """Evaluate the candidate and fit it on all wines; return a Training."""
     cv = cross_validate(data)
     held_out = test_once(data, cv.cuts)
@@ -182,7 +184,7 @@ def run(data):
     return Training(data, cv, held_out, fitted, build_spec(data, cv, fitted, metrics))
 
 
-def cross_validate(data):
+def cross_validate(data: Data) -> CrossValidation:
     """Predict every training wine by models that saw neither it nor a near-duplicate."""
     truth, fold_numbers = data.train["quality"].to_numpy(), folds(data.train)
     scores = evaluation.out_of_fold(data.candidate.make, data.train, fold_numbers, daily=data.daily)
@@ -207,14 +209,16 @@ def cross_validate(data):
     )
 
 
-def fit(candidate, wines, daily=None):
+def fit(
+    candidate: Candidate, wines: pd.DataFrame, daily: pd.DataFrame | None = None
+) -> BaseEstimator:
     """Return the candidate fitted on wines and daily wines, without its SMOTE step."""
     known = wines if daily is None else pd.concat([wines, daily], ignore_index=True)
     fitted = candidate.make().fit(model.encode(known), known["quality"].to_numpy())
     return without_sampler(fitted)
 
 
-def test_once(data, cuts):
+def test_once(data: Data, cuts: Sequence[float]) -> HeldOut:
     """Fit on the training wines and predict the held-out test set; return HeldOut.
 
     The interval is a bootstrap over test wines.
@@ -228,21 +232,23 @@ def test_once(data, cuts):
     return HeldOut(fitted, truth, grades, scores, score(truth, grades, scores), interval)
 
 
-def elsewhere(data):
+def elsewhere(data: Data) -> dict[str, float]:
     """Return metrics on wines from another part of the raw files; see ``contiguous_folds``."""
     truth, fold_numbers = data.train["quality"].to_numpy(), contiguous_folds(data.train)
     scores = evaluation.out_of_fold(data.candidate.make, data.train, fold_numbers)
     return evaluation.score_out_of_fold(truth, scores, fold_numbers)
 
 
-def year_of_daily_wines(train):
+def year_of_daily_wines(train: pd.DataFrame) -> pd.DataFrame:
     """Return 365 generated wines, as daily.py would make them, on days that it never makes."""
     days = [STREAM_START + datetime.timedelta(days=day) for day in range(365)]
     year = pd.DataFrame([generate(day, train) for day in days])
     return year.rename(columns={"reference_grade": "quality"})
 
 
-def daily_agreement(fitted, cuts, year):
+def daily_agreement(
+    fitted: BaseEstimator, cuts: Sequence[float], year: pd.DataFrame
+) -> dict[str, Any]:
     """Return metrics and counts of generated wines against their reference grades, for Metrics.
 
     The model has seen the wines that they were made from, so this is not its accuracy.
@@ -253,7 +259,7 @@ def daily_agreement(fitted, cuts, year):
     return {"daily": score(truth, grades, scores), "daily_counts": tuple(map(tuple, counts))}
 
 
-def effect_of_stream(data, cv, year):
+def effect_of_stream(data: Data, cv: CrossValidation, year: pd.DataFrame) -> Comparison:
     """Return a Comparison: what a year of daily wines in the training folds changes."""
     once = cv.fold_numbers[:1]
     scores = cv.scores[:1]
@@ -263,7 +269,7 @@ def effect_of_stream(data, cv, year):
     return Comparison(wines=len(cv.truth), **evaluation.compare(cv.truth, with_year, scores))
 
 
-def build_spec(data, cv, fitted, metrics):
+def build_spec(data: Data, cv: CrossValidation, fitted: BaseEstimator, metrics: Metrics) -> Spec:
     """Return the Spec of a model fitted on ``data.wines``."""
     return Spec(
         model=data.candidate.name,
@@ -274,7 +280,7 @@ def build_spec(data, cv, fitted, metrics):
         types=TYPES,
         grades=GRADES,
         cuts=cv.cuts,
-        odds=cv.odds._asdict(),
+        odds=spec.Odds(**cv.odds._asdict()),
         set_level=cv.set_level,
         protocol=evaluation.PROTOCOL.format(
             repeats=len(cv.fold_numbers), folds=FOLDS, part=f"{len(data.train):,} training wines"
@@ -285,28 +291,30 @@ def build_spec(data, cv, fitted, metrics):
     )
 
 
-def examples(wines, fitted, cv):
+def examples(
+    wines: pd.DataFrame, fitted: BaseEstimator, cv: CrossValidation
+) -> tuple[Example, ...]:
     """Return typical wines with the model's answers, as Examples."""
     rows = typical_wines(wines)
     scores = model.predict_scores(fitted, model.encode(rows))
     grades, chances = decode(scores, cv.cuts), probabilities(scores, cv.odds)
     return tuple(
         Example(
-            wine_id=wine.wine_id,
-            type=wine.type,
-            quality=int(wine.quality),
-            values={name: float(getattr(wine, name)) for name in NAMES},
+            wine_id=wine["wine_id"],
+            type=wine["type"],
+            quality=int(wine["quality"]),
+            values={name: float(wine[name]) for name in NAMES},
             predicted_score=float(one_score),
             predicted_grade=int(grade),
             probabilities=tuple(chance.tolist()),
         )
         for wine, one_score, grade, chance in zip(
-            rows.itertuples(), scores, grades, chances, strict=True
+            rows.to_dict("records"), scores, grades, chances, strict=True
         )
     )
 
 
-def compare_with_served(project, training):
+def compare_with_served(project: Any, training: Training) -> Comparison | None:
     """Return a Comparison with the served version on unseen wines of both; None without one.
 
     The served version's out-of-fold scores come from its folder. Wines and repeats that only
@@ -316,7 +324,7 @@ def compare_with_served(project, training):
     """
     try:
         served = registry.served(project)
-    except model.NothingServed:
+    except serving.NothingServed:
         return None
     with tempfile.TemporaryDirectory() as folder:
         files = Path(registry.fetch(served, folder))
@@ -341,13 +349,13 @@ def compare_with_served(project, training):
     return Comparison(version=served.version, wines=len(both), **compared)
 
 
-def out_of_fold_frame(training):
+def out_of_fold_frame(training: Training) -> pd.DataFrame:
     """Return ``wine_id`` and the out-of-fold scores of each repeat, one column each."""
     scores = {f"score_{i}": row for i, row in enumerate(training.cv.scores)}
     return pd.DataFrame({"wine_id": training.data.train["wine_id"]} | scores)
 
 
-def register(project, training, comparison):
+def register(project: Any, training: Training, comparison: Comparison | None) -> Any:
     """Register the model; it is served unless ``comparison`` found it worse.
 
     Returns the registered version.
@@ -376,10 +384,12 @@ def register(project, training, comparison):
         )
 
 
-def verdict(comparison):
+def verdict(comparison: Comparison | None) -> str:
     """Return in one sentence how a model compares with the served one, and what follows."""
     if comparison is None:
-        return "there is no served model to compare with: this one will be served"
+        return (
+            "there is no served model that it could be compared with: this version will be served"
+        )
     result = "worse: registered, but not served" if comparison.worse else "not worse: served"
     return (
         f"against version {comparison.version} on {comparison.wines:,} wines: RMSE "
@@ -391,7 +401,7 @@ def verdict(comparison):
 @click.command(help=__doc__)
 @click.option("--include-daily", is_flag=True, help="Train on the daily wines, too.")
 @click.option("--dry-run", is_flag=True, help="Evaluate, register nothing.")
-def main(include_daily, dry_run):
+def main(include_daily: bool, dry_run: bool) -> None:
     project = connect()
     data = load(project, include_daily=include_daily)
     print(f"{data.candidate.name}, chosen by model_finder.py on {data.chosen['finished']}")
@@ -407,7 +417,7 @@ def main(include_daily, dry_run):
         print("dry run: nothing registered")
         return
     registered = register(project, training, comparison)
-    print(f"registered {model.NAME} version {registered.version}")
+    print(f"registered {serving.NAME} version {registered.version}")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from live import NothingToShow
 
 from wine.errors import WineError
 from wine.groups import DAILY, PREDICTION
+from wine.serving import NothingServed, served
 from wine.spec import Spec, parse
 
-MODEL, APPROVED = "wine_quality", "approved"
 PREDICTED = ["predicted_grade", "predicted_score", "probability", "model_version"]
 
 
@@ -76,8 +76,9 @@ def _rows(store, group):
 
 def _model(project, last):
     """Return the served version's spec and wines, without its model."""
-    best = project.get_model_registry().get_best_model(MODEL, APPROVED, "max")
-    if best is None or APPROVED not in best.training_metrics:
+    try:
+        best = served(project.get_model_registry())
+    except NothingServed:
         return None
     if last and last.version == best.version:
         return last

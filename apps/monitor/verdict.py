@@ -122,7 +122,7 @@ class Window:
         sentences = []
         low, high = self.expected_range()
         if not low <= self.agree <= high:
-            sentences.append(f"Agreement: {low:,} to {high:,} wines were expected.")
+            sentences.append(f"Expected agreement: {low:,} to {high:,} wines.")
         moved = [name for name, drift in self.drifts.items() if drift.moved]
         if "predicted" in moved:
             sentences.append("The predicted grades have drifted.")

@@ -13,7 +13,7 @@ import pandas as pd
 from live import NothingToShow
 from neighbours import Neighbour, by_kind
 
-from wine import model
+from wine import model, serving
 from wine.columns import GRADES, NAMES, TYPES
 from wine.decoding import decode, prediction_sets, probabilities
 from wine.errors import WineError
@@ -122,7 +122,7 @@ class Served:
 def latest(project, current):
     """Return the served version: ``current`` itself if it is still the newest approved one."""
     try:
-        best = model.served(project.get_model_registry())
+        best = serving.served(project.get_model_registry())
         if current and current.version == best.version:
             return current
         registered = datetime.datetime.fromtimestamp(best.created / 1000, datetime.UTC)

@@ -33,7 +33,7 @@ from apps.assemble import assemble, sources
 from tests.model_folder import save as save_model_folder
 from tests.processes import today
 from tests.servers import port_of, reserved
-from wine import features, model
+from wine import features, model, serving
 from wine import train as training
 from wine.connection import connect
 from wine.generator import generate
@@ -309,7 +309,7 @@ def pages(browser):
 
 def model_folder(pipeline):
     """Where a pipeline's local Hopsworks keeps the files of the first registered model."""
-    return pipeline.store / "wine/files/Models" / model.NAME / "1/Files"
+    return pipeline.store / "wine/files/Models" / serving.NAME / "1/Files"
 
 
 def day(back):

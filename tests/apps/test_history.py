@@ -139,7 +139,7 @@ def test_agreement_beyond_chance_is_looked_at(window):
         low, high = shown.expected_range()
         assert shown.agree == agree
         assert not low <= agree <= high
-        assert shown.reasons[0] == f"Agreement: {low} to {high} wines were expected."
+        assert shown.reasons[0] == f"Expected agreement: {low} to {high} wines."
 
 
 def test_few_wines_or_no_model_are_no_data(window):

@@ -175,7 +175,7 @@ def test_a_new_model_version_is_marked(window):
     shown = window(change)
     for plot in (page.agreement_chart(shown), page.wines_chart(shown)):
         assert chart(plot)[1]["version"]["data"]["values"] == marks
-    assert f"The model is version 2 since {day(4)}." in text_of(page.summary(shown))
+    assert f"Version 2 since {day(4)}." in text_of(page.summary(shown))
 
 
 def test_long_windows_have_only_the_wines_whose_grades_differ(window):

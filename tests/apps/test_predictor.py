@@ -103,7 +103,9 @@ def test_an_example_fills_the_form_and_is_called_seen(page, predictor):
     examples = predictor.served.spec.examples
     buttons = page.locator(".example")
     assert buttons.count() == 2 + len(examples)
-    expect(page.locator("#form [data-type]")).to_contain_text("the model was fitted on them")
+    expect(page.locator("#form [data-type]")).to_contain_text(
+        "one of those the model was fitted on"
+    )
     expect(page.locator("#result")).not_to_contain_text("fitted on this very wine")
     for example in examples:
         page.get_by_role("button", name=f"{example.type}, graded {example.quality}").click()

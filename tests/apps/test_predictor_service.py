@@ -237,7 +237,7 @@ def test_a_newly_approved_version_answers_without_a_restart_and_outlives_hopswor
 
     # the server has ended
     expect(page.locator("#head .banner")).to_contain_text(
-        "127.0.0.1 cannot be reached. The model of", timeout=30_000
+        "127.0.0.1 cannot be reached. Predictions use the model read at", timeout=30_000
     )
     expect(version).to_contain_text("Model version 2 ")
     page.locator("#n-alcohol").fill("9")
