@@ -101,12 +101,8 @@ def main(
     if not rows:
         raise WineError("no candidate was finished: give a larger --budget")
 
-    results: dict[str, Any] = {
-        "finished": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
-        "protocol": PROTOCOL.format(
-            repeats=len(fold_numbers), folds=FOLDS, part=f"the {len(wines):,} training wines"
-        ),
-        "wines": len(wines),
+    results = {
+        **setting(len(wines), len(fold_numbers)),
         "unfinished": [c.name for c in candidates if c.name not in fits],
         "seconds": round(time.monotonic() - started, 1),
     }
@@ -123,6 +119,17 @@ def main(
     features.upload(project, [RESULTS / name for name in FILES], "Resources/model_finder")
     print(f"best: {best['name']} (RMSE {best['rmse']:.3f} ± {best['se']['rmse']:.3f}, "
           f"QWK {best['qwk']:.3f}), {results['seconds']:.0f} s, results in {RESULTS}/")  # fmt: skip
+
+
+def setting(wines: int, repeats: int) -> dict[str, Any]:
+    """Return when and how the candidates were compared."""
+    return {
+        "finished": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
+        "protocol": PROTOCOL.format(
+            repeats=repeats, folds=FOLDS, part=f"the {wines:,} training wines"
+        ),
+        "wines": wines,
+    }
 
 
 def chosen(quick: bool, only: Collection[str]) -> list[Candidate]:

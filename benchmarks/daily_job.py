@@ -6,7 +6,7 @@
 Does what a job's steps do, in a new environment in a temporary folder, against a copy of the
 local Hopsworks' data: make the environment, install requirements-daily.txt from wheels that lie
 on the disk already, as with a warm cache, and run daily.py for yesterday, which has no wine yet,
-or inference.py, which predicts that wine. Writes results/daily_job.json; seconds are of the clock.
+or inference.py, which predicts that wine, against a local server that is reached as a cluster is. Writes results/daily_job.json; seconds are of the clock.
 """
 
 import datetime
@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import hopsworks_local
 from benchmarks import common
 
 
@@ -36,11 +37,14 @@ def main():
             [*get, "--no-deps", "-r", "requirements-daily.txt", "-w", wheels], env
         )
         warm = env | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+        with hopsworks_local.start(folder / "data", "wine") as server:
+            warm |= server.env
+            measured = {
+                name: job(folder / name, [name, *options], warm) for name, options in jobs.items()
+            }
         result = {
             "machine": common.machine(),
-            "jobs": {
-                name: job(folder / name, [name, *options], warm) for name, options in jobs.items()
-            },
+            "jobs": measured,
             "download_seconds_when_cold": downloading,
             "download_mb": common.size_mb(wheels),
             "installed_mb": common.size_mb(folder / "daily.py"),

@@ -169,7 +169,7 @@ def test_what_is_late_is_looked_at(window):
 def test_chance_is_measured_to_alarm_as_rarely_as_the_page_says():
     measured = json.loads((REPOSITORY / "benchmarks/results/monitor.json").read_text())
     assert (
-        "fewer than one month of twenty"
+        "fewer than one month in twenty"
         in (space("monitor") / "templates/details.html").read_text()
     )
     assert all(row["months"] < 1 / 20 for row in measured["by_chance"])
