@@ -246,9 +246,9 @@ class Reader:
                 features.find(self.store, group).delete()
 
 
-@contextlib.contextmanager
-def readers():
-    """A function that opens a pipeline's Hopsworks; all are closed at the end."""
+@pytest.fixture
+def reader():
+    """Opens a pipeline's Hopsworks, as a Reader; all are closed when the test ends."""
     import hopsworks
 
     servers = []
@@ -262,20 +262,6 @@ def readers():
         hopsworks.logout()
     for server in servers:
         server.stop()
-
-
-@pytest.fixture
-def reader():
-    """Opens a pipeline's Hopsworks; closed when the test ends."""
-    with readers() as read:
-        yield read
-
-
-@pytest.fixture(scope="module")
-def module_reader():
-    """The same, closed when the module's tests have ended. Not together with ``reader``."""
-    with readers() as read:
-        yield read
 
 
 class Proven:

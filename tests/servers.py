@@ -1,9 +1,7 @@
 """Local Hopsworks servers that go away and come back, and the ports they keep meanwhile."""
 
-import contextlib
 import socket
 import subprocess
-import threading
 
 from hopsworks_local import client_env
 
@@ -57,41 +55,3 @@ class Hopsworks:
     def kill(self):
         self.process.kill()
         self.process.communicate()
-
-
-class Wire:
-    """A TCP wire from a port of its own to a server, which can be cut and mended."""
-
-    def __init__(self, server_port):
-        self.server_port, self.place, self.sockets = int(server_port), reserved(), []
-        self.port = port_of(self.place)
-
-    def mend(self):
-        """From now on connections are forwarded."""
-        listener = socket.create_server(("127.0.0.1", self.port))
-        self.sockets.append(listener)
-        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
-
-    def cut(self):
-        """Drop every connection and refuse new ones."""
-        for one in self.sockets:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-        self.sockets.clear()
-
-    def _accept(self, listener):
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = listener.accept()
-                far = socket.create_connection(("127.0.0.1", self.server_port))
-                self.sockets += [near, far]
-                for ends in ((near, far), (far, near)):
-                    threading.Thread(target=self._copy, args=ends, daemon=True).start()
-
-    @staticmethod
-    def _copy(source, target):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)

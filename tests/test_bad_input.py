@@ -7,11 +7,8 @@ docs/bad-input.md, which this file generates.
 
 import concurrent.futures
 import datetime
-import json
 import re
 import shutil
-import subprocess
-import threading
 from dataclasses import dataclass, field
 
 import pytest
@@ -28,7 +25,7 @@ CLICKS_OWN = re.compile(
 LATER = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=2)
 DAILY, INFERENCE, FINDER = ("daily.py",), ("inference.py",), ("model_finder.py",)
 PIPELINE, TRAIN = ("-m", "wine.pipeline"), ("-m", "wine.train")
-RED, WHITE = "dataset/winequality-red.csv", "dataset/winequality-white.csv"
+RED = "dataset/winequality-red.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +58,6 @@ class Case:
         return given.format(file="file")
 
 
-def options(program, *cases):
-    """Cases of wrong arguments; each must be named by its option, or by the word itself."""
-    return [
-        Case(program, tuple(arguments), names=arguments[0].partition("=")[0])
-        for arguments in (case.split(" ") for case in cases)
-    ]
-
-
 def variables(program, name, *values, code=2, **others):
     """Cases of wrong values of one environment variable, which must be named."""
     return [Case(program, variables={name: v} | others, names=name, code=code) for v in values]
@@ -85,40 +74,13 @@ def elsewhere(name, value, code=2, names=None, **others):
     return Case(DAILY, variables=HERE | given, names=names or name, code=code, given=shown)
 
 
-def on_file(file, given, change):
-    """A raw file that is not UCI's, and the program that reads it first."""
-
-    def spoil(root):
-        change(root / file)
-
-    return Case(PIPELINE, spoil=spoil, names=file, given=f"{file} {given}")
-
-
-def altered(path):
-    content = path.read_bytes()
-    assert content.count(b";9.4;5\n") > 1
-    path.write_bytes(content.replace(b";9.4;5\n", b";9.4;8\n", 1))
-
-
-def replace_by_folder(path):
-    path.unlink()
-    path.mkdir()
-
-
 CASES = [
-    # the options
-    *options(
-        DAILY, "--date yesterday", "--date ", "--date 0001-01-01", "--date 2000-01-10 --days 11",
-        "--days 0", "--days 61", "--dry-run=yes", "today",
-    ),
+    # the options; tests/test_cli.py has those that click refuses
+    Case(DAILY, ("--date", "0001-01-01"), names="--date"),
+    Case(DAILY, ("--date", "2000-01-10", "--days", "11"), names="--date"),
     Case(DAILY, ("--date", str(LATER)), names="--date", given="--date, a day to come"),
-    *options(INFERENCE, "--dry-run=no", "--recount", "2026-11-23"),
     Case(FINDER, ("--only", "oracle"), names="no candidate 'oracle'"),
-    *options(
-        FINDER, "--only", "--budget 0", "--budget nan", "--jobs 0", "--jobs 257", "--original", "ridge",
-    ),
-    *options(TRAIN, "--include-daily=yes", "ridge"),
-    *options(PIPELINE, "--full=yes", "train"),
+    Case(FINDER, ("--budget", "nan"), names="--budget"),
     # the variables that stand for options
     *variables(DAILY, "WINE_DATE", "tomorrow", "2026-13-01"),
     *variables(DAILY, "WINE_DAYS", "0", "a week"),
@@ -150,49 +112,9 @@ CASES = [
     *variables(FINDER, "HOPSWORKS_PORT", "https"),
     *variables(TRAIN, "HOPSWORKS_PORT", "https"),
     *variables(PIPELINE, "HOPSWORKS_PORT", "https"),
-    # the raw files
-    on_file(RED, "is missing", lambda path: path.unlink()),
-    on_file(WHITE, "is empty", lambda path: path.write_bytes(b"")),
-    on_file(RED, "is a folder", replace_by_folder),
-    on_file(WHITE, "with its last byte missing", lambda p: p.write_bytes(p.read_bytes()[:-1])),
-    on_file(RED, "with one grade altered", altered),
+    # the raw files; tests/test_dataset.py has other faults
+    Case(PIPELINE, spoil=lambda root: (root / RED).unlink(), names=RED, given=f"{RED} is missing"),
 ]  # fmt: skip
-
-
-FORKS = """
-import importlib, json, os, sys
-module = importlib.import_module(sys.argv[1])
-for line in sys.stdin:
-    arguments, variables, *files = json.loads(line)
-    child = os.fork()
-    if not child:
-        for number, file in enumerate(files, start=1):
-            os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        os.environ |= variables
-        sys.argv = [f"{sys.argv[1]}.py", *arguments]
-        module.run(module.main)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-class Forks:
-    """A program imported once, which takes seconds, and run in forks of that process: to refuse
-    what it was given takes none."""
-
-    def __init__(self, pipeline, root, folder, program):
-        self.lock, self.files = threading.Lock(), [folder / "stdout", folder / "stderr"]
-        command = ("-c", FORKS, program.removesuffix(".py"))
-        self.process = pipeline.start(*command, cwd=root, stdin=subprocess.PIPE)
-
-    def run(self, arguments, variables):
-        """Run the program to its end; returns the finished process."""
-        with self.lock:
-            request = json.dumps([arguments, variables, *map(str, self.files)])
-            self.process.stdin.write(f"{request}\n")
-            self.process.stdin.flush()
-            code = int(self.process.stdout.readline())
-            stdout, stderr = (file.read_text() for file in self.files)
-            return subprocess.CompletedProcess(arguments, code, stdout, stderr)
 
 
 @pytest.fixture(scope="module")
@@ -221,23 +143,12 @@ def answers(empty_pipeline, tmp_path_factory):
             before = files(root)
             given = {name: value.format(**known) for name, value in case.variables.items()}
             given = {"HOPSWORKS_LOCAL_ROOT": str(root / "store"), "WINE_PATIENCE": "5"} | given
-            if case in in_forks:
-                done = forks[case.program].run(case.arguments, given)
-            else:
-                done = empty_pipeline.run(*case.program, *case.arguments, cwd=root, variables=given)
+            done = empty_pipeline.run(*case.program, *case.arguments, cwd=root, variables=given)
             said = done.stderr.replace(f"{root}/", "").replace(f"{folder}/", "")
             return done.returncode, done.stdout, said, files(root) ^ before
 
-        forks, in_forks = {}, []
-        for program in (FINDER, INFERENCE):
-            _, *others = (case for case in CASES if case.program == program)
-            in_forks += others  # the first one is a process of its own
-            own = tmp_path_factory.mktemp("forks")
-            forks[program] = Forks(empty_pipeline, folder / "project", own, *program)
         yield {case: pool.submit(answer, case) for case in CASES}
         pool.shutdown(cancel_futures=True)
-        for one in forks.values():
-            one.process.communicate()  # ends with its input
 
 
 def files(root):

@@ -1,11 +1,8 @@
 """The connection: refusals are one line, transient trouble is retried for a limited time."""
 
 import json
-import os
 import socket
-import threading
 import time
-from unittest.mock import patch  # for the environment only; the client is never replaced
 
 import pyarrow.flight
 import pytest
@@ -14,11 +11,9 @@ from deltalake.exceptions import CommitFailedError
 from hopsworks.client.exceptions import RestAPIError
 
 from tests.processes import refused
-from tests.servers import Wire, port_of
-from wine import features, retry
-from wine.connection import connect
+from tests.servers import Hopsworks, port_of, reserved
+from wine import retry
 from wine.errors import BadInput, WineError
-from wine.groups import WINE
 from wine.retry import OVERTAKEN, call, is_transient, patience
 
 NO_WINES = "error: no feature group wine in Hopsworks (127.0.0.1, project wine): run initialize.ipynb first"
@@ -31,14 +26,6 @@ def no_retries_yet(monkeypatch):
 
 
 @pytest.fixture
-def wire(empty_server):
-    """A wire to the server, not yet mended."""
-    wire = Wire(empty_server.env["HOPSWORKS_PORT"])
-    yield wire
-    wire.cut()
-
-
-@pytest.fixture
 def daily(empty_pipeline, empty_server):
     """Runs daily.py with the server's variables and others; returns the finished process."""
 
@@ -48,9 +35,10 @@ def daily(empty_pipeline, empty_server):
     return run
 
 
-def test_a_host_that_is_away_ends_with_1_and_one_line_within_the_patience(daily, wire):
+def test_a_host_that_is_away_ends_with_1_and_one_line_within_the_patience(daily):
     started = time.monotonic()
-    done = daily(HOPSWORKS_PORT=str(wire.port), WINE_PATIENCE="2")
+    with reserved() as place:
+        done = daily(HOPSWORKS_PORT=str(port_of(place)), WINE_PATIENCE="2")
     assert time.monotonic() - started < 20
     assert "gave up after 2 s" in refused(done)
     assert "run again later" in done.stderr
@@ -65,36 +53,17 @@ def test_a_host_that_never_answers_ends_with_1_and_one_line_within_the_patience(
     assert "did not answer within 12 s" in refused(done)
 
 
-def test_a_short_outage_is_retried(empty_pipeline, empty_server, wire):
-    away = empty_server.env | {"HOPSWORKS_PORT": str(wire.port), "PYTHONUNBUFFERED": "1"}
+def test_a_short_outage_is_retried(empty_pipeline, tmp_path):
+    hopsworks = Hopsworks(empty_pipeline.copy(tmp_path / "away"))
+    hopsworks.kill()
+    away = hopsworks.env | {"PYTHONUNBUFFERED": "1"}
     process = empty_pipeline.start("daily.py", variables=away)
-    said = process.stdout.readline()
-    assert "trying again in" in said
-    wire.mend()
+    assert "trying again in" in process.stdout.readline()
+    hopsworks.start()
     stdout, stderr = process.communicate(timeout=60)
+    hopsworks.kill()
     assert "Hopsworks: 127.0.0.1, project wine\n" in stdout
     assert stderr == f"{NO_WINES}\n"
-
-
-def test_a_wire_cut_in_the_middle_is_retried_while_the_patience_lasts(
-    empty_server, wire, monkeypatch
-):
-    import hopsworks
-
-    wire.mend()
-    with patch.dict(os.environ, empty_server.env | {"HOPSWORKS_PORT": str(wire.port)}):
-        store = connect().get_feature_store()
-        wire.cut()
-        timer = threading.Timer(2, wire.mend)
-        timer.start()
-        assert features.find(store, WINE) is None
-        timer.join()
-        wire.cut()
-        monkeypatch.setenv("WINE_PATIENCE", "0")
-        with pytest.raises(WineError, match="gave up after 0 s"):
-            features.find(store, WINE)
-        wire.mend()
-        hopsworks.logout()
 
 
 def rest_error(status, **content):
@@ -156,13 +125,6 @@ def test_a_refusal_is_raised_at_once():
     with pytest.raises(RestAPIError):
         call(function)
     assert function() == 2
-
-
-def test_trouble_that_does_not_pass_is_an_error_of_one_line(monkeypatch):
-    monkeypatch.setenv("WINE_PATIENCE", "0")
-    with pytest.raises(WineError, match=r"gave up after 0 s: .*no route") as error:
-        call(failing(99, requests.ConnectionError("no route\nto host")))
-    assert "\n" not in str(error.value)
 
 
 def test_the_patience_is_one_for_all_calls(monkeypatch):

@@ -145,6 +145,7 @@ def test_on_the_first_day_one_wine_is_singular_and_has_no_kappa(copy):
 EARLIER = [
     (DAILY, lambda rows: rows.rename(columns={"reference_grade": "quality"}), "reference_grade"),
     (PREDICTION, lambda rows: rows.assign(month="2026-11"), "month"),
+    (PREDICTION, lambda rows: rows.astype({"predicted_score": str}), "predicted_score"),
 ]
 
 

@@ -78,10 +78,3 @@ def test_a_month_of_writes_becomes_one_file_on_the_first_of_the_next(young, read
     pd.testing.assert_frame_equal(features.read_all(store, DAILY), wines, check_dtype=False)
     since = features.read_since(store, DAILY, days[-2].date())
     assert since["wine_id"].tolist() == ["2025-02-02", "2025-02-03"]
-
-
-def test_a_group_that_is_not_there_has_no_rows(young, reader):
-    store = reader(young).store
-    for rows in (features.read_all(store, DAILY), features.read_since(store, DAILY, "2025-01-01")):
-        assert rows.empty
-        assert list(rows) == list(DAILY.columns)

@@ -13,7 +13,7 @@ import pytest
 import model_finder
 from tests.processes import take_ctrl_c
 from wine.candidates import average
-from wine.errors import BadInput, WineError
+from wine.errors import BadInput
 from wine.split import folds
 
 
@@ -105,14 +105,6 @@ def test_candidates_that_cannot_learn_from_so_many_wines_are_left_out(capsys):
         model_finder.skip_limited(few[1:], 10_001)
 
 
-def test_on_an_empty_store_it_says_what_comes_first(empty_pipeline, reader, tmp_path):
-    hopsworks = reader(empty_pipeline.copy(tmp_path / "empty"))
-    with pytest.raises(
-        WineError, match=r"no feature group wine in .*: run initialize\.ipynb first"
-    ):
-        hopsworks.run(model_finder, "--only", "ridge")
-
-
 # -- runs ------------------------------------------------------------------------------------------
 
 
@@ -145,19 +137,35 @@ def board(folder):
 
 
 @pytest.mark.slow
-def test_one_job_and_two_agree_and_a_rerun_reuses_every_fit(find, tmp_path):
+def test_one_job_two_and_a_cluster_agree_and_a_rerun_reuses_every_fit(find, tmp_path):
+    from dask.distributed import LocalCluster
+
     few = ("--quick", "--only", "ridge", "--only", "xgboost")
     finished(find("one", *few, "--jobs", "1"))
     finished(find("two", *few, "--jobs", "2"))
-    one, two = board(tmp_path / "one"), board(tmp_path / "two")
-    assert {r["name"] for r in one["rows"]} == {"ridge", "xgboost", "xgboost + ridge"}
-    for first, second in zip(one["rows"], two["rows"], strict=True):
-        for key in ("name", "qwk", "accuracy", "within_one", "rmse", "se"):
-            assert first[key] == second[key]
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        finished(find("cluster", *few, "--scheduler", cluster.scheduler_address))
+    one, *others = (board(tmp_path / name)["rows"] for name in ("one", "two", "cluster"))
+    assert {row["name"] for row in one} == {"ridge", "xgboost", "xgboost + ridge"}
+    for other in others:
+        for first, second in zip(one, other, strict=True):
+            assert first["name"] == second["name"]
+            for key in ("qwk", "accuracy", "within_one", "rmse"):
+                assert first[key] == pytest.approx(second[key], abs=1e-9)
 
+    before = board(tmp_path / "two")["rows"]
     finished(find("two", *few))
     # the seconds that a fit took are never the same twice, unless nothing was fitted
-    assert board(tmp_path / "two")["rows"] == two["rows"]
+    assert board(tmp_path / "two")["rows"] == before
+
+
+@pytest.mark.slow
+def test_an_address_where_nobody_answers_ends_with_2_and_one_line(find):
+    process = find("nowhere", "--only", "ridge", "--scheduler", "tcp://127.0.0.1:9")
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 2
+    line = "error: --scheduler tcp://127.0.0.1:9: no Dask scheduler answers there"
+    assert stderr.splitlines()[-1] == line
 
 
 @pytest.mark.slow

@@ -6,10 +6,9 @@ import threading
 
 import pytest
 
-import hopsworks_local
+from tests import servers
 from tests.processes import FORGET_THE_DAYS, away_from_midnight, succeeded
 from tests.processes import today as this_day
-from tests.servers import Wire
 from tests.workflows.conftest import GitHub
 
 TABLES = """
@@ -27,17 +26,15 @@ print(json.dumps(tables))
 """
 
 
-class Hopsworks:
+class Hopsworks(servers.Hopsworks):
     """A local Hopsworks with wines and a served model, and no daily wine yet."""
 
     def __init__(self, pipeline):
-        self.pipeline = pipeline
-        self.server = hopsworks_local.start(pipeline.store, "wine")
-        self.wire = Wire(self.server.env["HOPSWORKS_PORT"])
-        self.secrets = {"HOPSWORKS_API_KEY": self.server.env["HOPSWORKS_API_KEY"]}
+        super().__init__(pipeline)
+        self.secrets = {"HOPSWORKS_API_KEY": self.env["HOPSWORKS_API_KEY"]}
         self.vars = {
             "HOPSWORKS_HOST": "127.0.0.1",
-            "HOPSWORKS_PORT": str(self.wire.port),
+            "HOPSWORKS_PORT": self.env["HOPSWORKS_PORT"],
             "HOPSWORKS_PROJECT": "wine",
             "HOPSWORKS_HOSTNAME_VERIFICATION": "false",  # its certificate is its own
         }
@@ -72,9 +69,8 @@ def hopsworks(no_day_yet, tmp_path, monkeypatch):
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "127.0.0.1,localhost")
     hopsworks = Hopsworks(no_day_yet.copy(tmp_path / "hopsworks"))
-    with hopsworks.server:
-        hopsworks.wire.mend()
-        yield hopsworks
+    yield hopsworks
+    hopsworks.kill()
 
 
 @pytest.fixture
@@ -176,8 +172,8 @@ def test_the_home_repository_without_the_secret_fails(daily):
 
 @pytest.mark.slow
 def test_hopsworks_away_at_the_start_and_back_after_some_seconds(daily, hopsworks):
-    hopsworks.wire.cut()
-    back = threading.Timer(20, hopsworks.wire.mend)  # login comes after seconds of imports
+    hopsworks.kill()
+    back = threading.Timer(20, hopsworks.start)  # login comes after seconds of imports
     run = daily(before={"Make the wine": back.start})
     assert not run.failed, run.output
     assert "Connection refused; trying again in" in said(run, "Make the wine")
@@ -189,7 +185,7 @@ def test_hopsworks_away_for_good_and_the_next_run_fills_in(daily, hopsworks):
     run = daily(date=today(2))
     assert not run.failed, run.output
 
-    hopsworks.wire.cut()
+    hopsworks.kill()
     run = daily(variables={"WINE_PATIENCE": "6"})
     assert list(run.jobs) == ["daily"]
     step = run.jobs["daily"][-1]
@@ -199,7 +195,7 @@ def test_hopsworks_away_for_good_and_the_next_run_fills_in(daily, hopsworks):
     assert "Traceback" not in step.output
     assert "**Error:** Hopsworks is unavailable (gave up after 6 s" in run.page
 
-    hopsworks.wire.mend()
+    hopsworks.start()
     run = daily()
     assert not run.failed, run.output
     assert hopsworks.days() == [sixty_days()] * 2
