@@ -52,14 +52,14 @@ def main(dry_run: bool) -> None:
         predictions = pd.concat([predictions, predicted]) if len(predictions) else predicted
         if not dry_run:
             features.write(store, PREDICTION, predicted)
+    counts = confusion(predictions["reference_grade"], predictions["predicted_grade"])
     message = f"saved {summary.count(len(new), 'prediction')} and the pictures"
     if dry_run:
         message = f"dry run: {summary.count(len(new), 'prediction')} made, nothing saved"
     else:
-        publish(project, predictions)
+        publish(project, predictions, counts)
         if not len(new):
             message = "nothing to do: every daily wine has its prediction; pictures renewed"
-    counts = confusion(predictions["reference_grade"], predictions["predicted_grade"])
     for line in (message, *report(counts)):
         print(line)
         summary.add(line)
@@ -78,9 +78,8 @@ def predict(project: Any, wines: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def publish(project: Any, predictions: pd.DataFrame) -> None:
-    """Draw the pictures of all predictions and upload them."""
-    counts = confusion(predictions["reference_grade"], predictions["predicted_grade"])
+def publish(project: Any, predictions: pd.DataFrame, counts: np.ndarray) -> None:
+    """Draw the pictures of all predictions and of their counts (7, 7), and upload them."""
     title = f"{summary.count(counts.sum(), 'daily wine')}: reference grade and prediction"
     figures = (
         plots.confusion_matrix(counts, title, rows="reference grade (of the nearest real wine)"),

@@ -48,8 +48,7 @@ from wine.connection import connect
 from wine.errors import BadInput, WineError
 from wine.evaluation import PROTOCOL, fit_and_predict
 from wine.metrics import bootstrap_qwk
-from wine.prepare import training_part
-from wine.split import FOLDS, REPEATS, folds
+from wine.split import FOLDS, REPEATS, folds, training_part
 
 RESULTS = Path("model_finder_results")
 FILES = ("leaderboard.json", "leaderboard.csv", "leaderboard.png", "best.json")

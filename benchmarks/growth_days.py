@@ -31,7 +31,7 @@ from wine import features
 from wine.columns import NAMES
 from wine.connection import connect
 from wine.groups import DAILY, PREDICTION, WINE
-from wine.prepare import training_part
+from wine.split import training_part
 
 REPEATS = 3
 HISTORIES = ("1", "365", "3650", "36500")

@@ -21,7 +21,7 @@ from wine import features, model, registry
 from wine.connection import connect
 from wine.generator import generate
 from wine.groups import WINE
-from wine.prepare import training_part
+from wine.split import training_part
 
 FIRST, DAYS = datetime.date(2016, 1, 1), 10 * 365
 WINDOWS, MONTH = (30, 90, 365), 30

@@ -28,8 +28,7 @@ from benchmarks import common, original
 from wine import dataset
 from wine.candidates import from_result
 from wine.evaluation import evaluate, out_of_fold
-from wine.prepare import training_part
-from wine.split import folds
+from wine.split import folds, training_part
 
 OURS = {"ours, quick": ("--quick",), "ours": ()}  # options of model_finder.py
 ORIGINAL = "the original's"

@@ -17,8 +17,7 @@ from benchmarks import common
 from wine import estimators
 from wine.candidates import BY_NAME
 from wine.evaluation import out_of_fold
-from wine.prepare import training_part
-from wine.split import folds
+from wine.split import folds, training_part
 
 RIDGE = "regressor__kernelridge__"
 GRIDS = {  # candidate: parameter of its estimator: values

@@ -26,8 +26,8 @@ from wine import train as train_module
 from wine.candidates import BY_NAME
 from wine.connection import connect
 from wine.groups import BALANCED, DAILY, PREDICTION, WINE
-from wine.prepare import distinct_wines, training_part
-from wine.split import folds
+from wine.prepare import distinct_wines
+from wine.split import folds, training_part
 
 hypothesis.settings.register_profile("shared machine", deadline=None)  # seconds say nothing there
 hypothesis.settings.load_profile("shared machine")

@@ -47,10 +47,12 @@ UPLOAD = """
 from wine import dataset, features
 from wine.connection import connect
 from wine.groups import BALANCED, WINE
-from wine.prepare import prepare
-prepared, store = prepare(dataset.read()), connect().get_feature_store()
-features.write(store, WINE, prepared.wines)
-features.write(store, BALANCED, prepared.balanced)
+from wine.balance import balance
+from wine.prepare import distinct_wines
+from wine.split import training_part
+wines, store = distinct_wines(dataset.read()), connect().get_feature_store()
+features.write(store, WINE, wines)
+features.write(store, BALANCED, balance(training_part(wines)))
 """
 REGISTER = """
 import tempfile

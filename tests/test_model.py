@@ -45,12 +45,6 @@ def test_what_is_saved_is_what_is_loaded(folder, description, trained, train):
     assert len(pd.read_csv(folder / "wines.csv")) == len(trained.data.wines)
 
 
-def test_saving_the_same_model_again_writes_the_same_bytes(folder, trained):
-    before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    model_folder.save(folder, trained)
-    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
-
-
 def test_the_bomb_of_these_tests_goes_off(tmp_path):
     pickle.loads(pickle.dumps(Bomb(tmp_path / "unpickled"))).close()
     assert (tmp_path / "unpickled").exists()
@@ -77,6 +71,12 @@ def test_a_spoilt_or_missing_file_is_refused_by_its_name(folder, description, fi
         model.load(folder, description)
 
 
+@pytest.mark.parametrize("without", ["a model", "", None])
+def test_a_version_without_a_digest_is_refused(folder, without):
+    with pytest.raises(WineError, match=r"does not state the SHA-256 of spec\.json"):
+        model.load(folder, without)
+
+
 def test_a_model_that_answers_otherwise_is_refused(folder, trained, train):
     other = DummyRegressor().fit(model.encode(train), train["quality"])
     data = trained.data
@@ -95,12 +95,6 @@ def test_a_prediction_is_a_grade_a_score_and_seven_probabilities(trained, train)
     assert (grades == 3 + (scores[:, None] >= cuts).sum(axis=1)).all()
     again, *_ = model.predict(trained.model, trained.spec, model.encode(train))
     assert (again == grades).all()
-
-
-def test_no_wines_get_no_prediction(trained, train):
-    grades, scores, chances = model.predict(trained.model, trained.spec, train.head(0))
-    assert grades.shape == scores.shape == (0,)
-    assert chances.shape == (0, 7)
 
 
 def test_wines_are_encoded_in_order_and_their_index_and_column_order_do_not_matter(train):
@@ -124,13 +118,6 @@ def test_wines_are_encoded_in_order_and_their_index_and_column_order_do_not_matt
 def test_wines_that_lack_a_value_or_a_column_are_an_error(train, change, error, message):
     with pytest.raises(error, match=message):
         model.encode(change(train))
-
-
-def test_an_extreme_wine_gets_a_grade_of_the_scale(trained):
-    extreme = np.vstack([np.zeros(12), np.full(12, 1e12)])
-    grades, _, chances = model.predict(trained.model, trained.spec, extreme)
-    assert set(grades) <= set(GRADES)
-    assert np.allclose(chances.sum(axis=1), 1)
 
 
 def test_batches_and_threads_change_nothing(trained, train):

@@ -6,7 +6,6 @@ import pytest
 
 from benchmarks.notebooks import NOTEBOOKS, digest, read
 from tests.processes import REPOSITORY
-from wine.pipeline import notebook
 
 OF_THE_MACHINE = re.compile(
     r"127\.0\.0\.1|localhost|\d\d:\d\d(:\d\d)? ?UTC|/(tmp|home|root|Users|work)/"
@@ -43,13 +42,3 @@ def test_every_question_has_words_before_its_cell(name):
     kinds = [cell["cell_type"] for cell in read(name)["cells"]]
     assert kinds[0] == "markdown"
     assert kinds.count("markdown") > 0.6 * kinds.count("code")
-
-
-@pytest.mark.slow
-def test_train_on_an_empty_store_says_what_comes_first(empty_pipeline, tmp_path):
-    pipeline = empty_pipeline.copy(tmp_path / "empty")
-    done = pipeline.run(*notebook("train.ipynb", "reports"))
-    assert done.returncode == 1
-    last = done.stderr.strip().splitlines()[-1]
-    assert "no Resources/model_finder/best.json in Hopsworks" in last
-    assert "run model_finder.py first" in last

@@ -52,11 +52,6 @@ def test_a_confusion_matrix_of_nothing_is_empty_and_of_millions_is_readable(draw
     assert many.texts[0].get_text() == "1,234,567"
 
 
-def test_a_grade_outside_the_scale_cannot_be_drawn():
-    with pytest.raises(ValueError, match="3-9"):
-        plots.confusion_of([5], [10])
-
-
 @pytest.mark.parametrize(("days", "shown"), [(0, 0), (1, 1), (30, 30), (100, 30)])
 def test_at_most_the_latest_thirty_wines_are_drawn(drawn, days, shown):
     wines = daily(days).sample(frac=1, random_state=1)
@@ -94,19 +89,7 @@ def test_the_leaderboard_has_the_best_on_top_and_the_chosen_one_in_colour(drawn)
 def test_the_leaderboard_leaves_out_a_model_that_always_says_one_grade(drawn):
     axes = drawn(plots.leaderboard([row("dummy", 0.9, qwk=0.0), row("good", 0.6)], "good"))
     assert [label.get_text() for label in axes.get_yticklabels()] == ["good"]
-
-
-def test_the_rows_of_a_confusion_matrix_are_named_as_asked(drawn):
-    counts = np.eye(7, dtype=int)
-    assert drawn(plots.confusion_matrix(counts)).get_ylabel() == "true grade"
-    assert drawn(plots.confusion_matrix(counts, rows="reference grade")).get_ylabel() == (
-        "reference grade"
-    )
-
-
-def test_a_leaderboard_of_one_and_of_none_can_be_drawn(drawn):
-    drawn(plots.leaderboard([row("alone", 0.7)], "alone"))
-    drawn(plots.leaderboard([], None))
+    drawn(plots.leaderboard([row("dummy", 0.9, qwk=0.0)], None))  # and it may be the only one
 
 
 def test_the_calibration_of_honest_probabilities_lies_on_the_diagonal(drawn):
@@ -117,11 +100,6 @@ def test_the_calibration_of_honest_probabilities_lies_on_the_diagonal(drawn):
     x, y = next(line for line in axes.lines if line.get_marker() == "o").get_data()
     assert len(x) == 10
     assert np.abs(x - y).max() < 0.03
-
-
-def test_the_calibration_of_few_wines_and_of_none_can_be_drawn(drawn):
-    drawn(plots.calibration([5, 6], np.full((2, 7), 1 / 7)))
-    drawn(plots.calibration([], np.zeros((0, 7))))
 
 
 def test_the_greatest_importance_is_on_top(drawn):

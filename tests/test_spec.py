@@ -2,7 +2,6 @@
 
 import copy
 import json
-import re
 
 import numpy as np
 import pytest
@@ -60,26 +59,19 @@ def reverse(values):
 
 HTML = "<img src=x onerror=alert(1)>"
 ALTERED = {
-    "cuts reversed": ("cuts", put(reverse, "cuts")),
     "two equal cuts": ("cuts", put(lambda cuts: [*cuts[:4], cuts[5], cuts[5]], "cuts")),
-    "a cut is NaN": ("cuts.2", put(NAN, "cuts", 2)),
     "cuts shifted by 1": ("grade for example", put(lambda cuts: [c + 1 for c in cuts], "cuts")),
-    "only 3 cuts": ("cuts", put(lambda cuts: cuts[:3], "cuts")),
-    "cuts are text": ("cuts.0", put("3.5", "cuts", 0)),
     "the slope is NaN": ("odds.slope", put(NAN, "odds", "slope")),
     "the slope is negative": ("odds.slope", put(-1.0, "odds", "slope")),
     "the slope is doubled": ("probabilities for", put(lambda slope: 2 * slope, "odds", "slope")),
     "thresholds reversed": ("odds.thresholds", put(reverse, "odds", "thresholds")),
-    "two equal thresholds": ("odds.thresholds", put(lambda t: [t[0], *t[:5]], "odds", "thresholds")),
     "grades 0-6": ("grades", put(list(range(7)), "grades")),
     "no set_level": ("set_level", lambda spec: spec.pop("set_level")),
     "a set_level of NaN": ("set_level", put(NAN, "set_level")),
-    "possible is NaN": ("possible", put([NAN, NAN], "columns", 3, "possible")),
     "possible reversed": ("possible", put(reverse, "columns", 3, "possible")),
     "observed beyond possible": ("observed", put([-1.0, 1e9], "columns", 3, "observed")),
     "features reversed": ("features", put(reverse, "features")),
     "an unknown feature": ("features", put([*NAMES, "price"], "features")),
-    "a column twice": ("columns", lambda spec: spec["columns"].append(spec["columns"][0])),
     "types with HTML": ("types", put(["red", HTML], "types")),
     "a label with HTML": ("label", put(HTML, "columns", 0, "label")),
     "a description with HTML": ("description", put(HTML, "columns", 0, "description")),
@@ -144,22 +136,6 @@ def test_any_alteration_of_structure_or_number_is_refused(folder, original, data
     assert any(name in message for name in names), (names, message)
 
 
-def test_any_other_byte_is_refused_by_the_digest(trained, tmp_path):
-    description = model_folder.save(tmp_path, trained)
-    content = (tmp_path / "spec.json").read_bytes()
-    place = content.index(b'"set_level": 0.') + 16  # a change that no other check could see
-    for spoilt in (content[:place] + b"5" + content[place + 1 :], content + b"\n", b""):
-        if spoilt != content:
-            (tmp_path / "spec.json").write_bytes(spoilt)
-            with pytest.raises(WineError, match=r"spec\.json is not the one that was registered"):
-                model.load(tmp_path, description)
-    (tmp_path / "spec.json").write_bytes(content)
-    assert model.load(tmp_path, description)[1] == model.check(tmp_path, description)
-    for without in ("a model", "", None):
-        with pytest.raises(WineError, match=r"does not state the SHA-256 of spec\.json"):
-            model.load(tmp_path, without)
-
-
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", "5", b"\xff\xfe"])
 def test_what_is_no_spec_is_refused(text):
     with pytest.raises(WineError, match=r"the model's spec\.json is not valid \(\w+: "):
@@ -192,23 +168,9 @@ def test_the_examples_are_real_wines_of_both_colours_and_several_grades(trained,
     assert len(spec.typical_wines(reds)) == 1
 
 
-def test_what_is_parsed_is_what_was_written(trained):
-    text = trained.spec.model_dump_json()
-    assert spec.parse(text) == trained.spec
-    assert not re.search("NaN|Infinity", text)
-
-
 def test_the_level_of_the_prediction_sets_keeps_what_the_page_promises(trained):
     chances = trained.cv.chances.reshape(-1, len(GRADES))
     place = np.tile(trained.cv.truth, len(trained.cv.chances)) - GRADES[0]
     sets = prediction_sets(chances, trained.spec.set_level)
     assert sets[np.arange(len(place)), place].mean() == pytest.approx(0.8, abs=0.01)
     assert trained.spec.metrics.set_coverage == pytest.approx(0.8, abs=0.02)
-
-
-def test_what_is_at_the_ends_of_a_range_is_within_it(trained):
-    column = trained.spec.columns[0].model_dump()
-    low, high = column["possible"]
-    for observed, typical in (((low, high), low), ((low, low), high)):
-        at_its_ends = {"observed": observed, "typical": dict.fromkeys(TYPES, typical)}
-        assert spec.Column.model_validate(column | at_its_ends).observed == observed

@@ -5,7 +5,6 @@ import hashlib
 import numpy as np
 import pytest
 
-from wine import split
 from wine.split import FOLDS, REPEATS, contiguous_folds, folds
 
 TEST_SET = "cc090bc65a7b4286b62a6bfaa2e04c18671e137ce407e32616b922494eb89ace"
@@ -44,11 +43,6 @@ def test_folds_depend_on_grades_and_groups_alone_and_their_repeats_differ(train,
     assert (fold_numbers[0] != fold_numbers[1]).any()
 
 
-def test_a_large_group_is_never_divided(train):
-    grouped = train.head(1000).assign(group_id=train["group_id"] // 50)
-    assert groups_in_one_fold(grouped, folds(grouped, repeats=1)[0])
-
-
 @pytest.mark.uci
 def test_contiguous_folds_are_fifths_of_each_file_with_groups_together(train):
     numbers = contiguous_folds(train)
@@ -60,12 +54,3 @@ def test_contiguous_folds_are_fifths_of_each_file_with_groups_together(train):
         assert (np.diff(ordered.astype(int)) < 0).mean() < 0.05  # only a near-duplicate goes back
     shuffled = train.sample(frac=1, random_state=1)
     assert (contiguous_folds(shuffled)[0] == numbers[0, shuffled.index]).all()
-
-
-def test_no_wines_missing_columns_and_missing_grades_are_errors(train):
-    with pytest.raises(ValueError, match="samples"):
-        folds(train.head(0))
-    with pytest.raises(KeyError, match="group_id"):
-        folds(train.drop(columns="group_id"))
-    with pytest.raises(ValueError, match="NaN"):
-        split.test_set(train.assign(quality=np.nan))

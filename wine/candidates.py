@@ -72,10 +72,6 @@ def kernel_ridge(first: type[TransformerMixin] = StandardScaler) -> BaseEstimato
     )
 
 
-def chemical_kernel_ridge() -> BaseEstimator:
-    return kernel_ridge(Chemistry)
-
-
 def extra_trees() -> BaseEstimator:
     return QuickExtraTrees(100, max_features=0.5, min_samples_leaf=2, random_state=SEED)
 
@@ -162,7 +158,7 @@ CANDIDATES = (
     _model("kernel ridge", kernel_ridge, 2, quick=True, max_wines=MAX_FOR_KERNELS),
     _model(
         "chemical kernel ridge",
-        chemical_kernel_ridge,
+        lambda: kernel_ridge(Chemistry),
         3,
         quick=True,
         max_wines=MAX_FOR_KERNELS,

@@ -100,16 +100,13 @@ def clean(wines: pd.DataFrame) -> pd.DataFrame:
     return wines.drop_duplicates([*NAMES, "type", "quality"]).reset_index(drop=True)
 
 
-def near_duplicate_groups(wines: pd.DataFrame, near: float = NEAR) -> np.ndarray:
+def near_duplicate_groups(wines: pd.DataFrame) -> np.ndarray:
     """Group number of every wine, int array of shape (n,), numbered by first appearance.
 
-    Wines of the same type nearer than ``near`` in the eleven standardised measurements
+    Wines of the same type nearer than NEAR in the eleven standardised measurements
     (Euclidean distance) are linked; connected components are groups.
     """
-    if wines.empty:
-        return np.zeros(0, dtype=np.int64)
-    points = _points(wines)
-    links = radius_neighbors_graph(points, near)
+    links = radius_neighbors_graph(_points(wines), NEAR)
     _, labels = connected_components(links, directed=False)
     return pd.factorize(labels)[0]
 

@@ -97,10 +97,8 @@ class Exponential(Matern):
     def __init__(self, length_scale: float = 1.0) -> None:
         super().__init__(length_scale, nu=0.5)
 
-    def __call__(self, X: Any, Y: Any = None, eval_gradient: bool = False) -> np.ndarray:
+    def __call__(self, X: Any, Y: Any = None) -> np.ndarray:
         """Return the kernel between the rows of X and Y (default X), shape (n, m)."""
-        if eval_gradient:
-            raise NotImplementedError("the length scale is not learned")
         distances = euclidean_distances(X, Y)
         distances /= -self.length_scale
         return np.exp(distances, out=distances)

@@ -85,14 +85,12 @@ def out_of_fold(
     places = [(r, f) for r in range(len(fold_numbers)) for f in range(FOLDS)]
 
     def task(repeat: int, fold: int) -> Any:
-        held_out = fold_numbers[repeat] == fold
-        if daily is None:
-            return joblib.delayed(_scores)(make(), wines, held_out)
-        added = daily[daily["source_id"].isin(wines["wine_id"][~held_out])]
-        known = pd.concat([wines, added], ignore_index=True)
-        return joblib.delayed(_scores)(
-            make(), known, np.append(held_out, np.zeros(len(added), dtype=bool))
-        )
+        held_out, known = fold_numbers[repeat] == fold, wines
+        if daily is not None:
+            added = daily[daily["source_id"].isin(wines["wine_id"][~held_out])]
+            known = pd.concat([wines, added], ignore_index=True)
+            held_out = np.append(held_out, np.zeros(len(added), dtype=bool))
+        return joblib.delayed(_scores)(make(), known, held_out)
 
     # threads: a notebook that has started processes is killed at its end and cleans nothing up,
     # and most of a fit needs no interpreter

@@ -158,41 +158,22 @@ def read_wines(store: Any) -> pd.DataFrame:
     """Return all wines through the feature view ``wine``, ordered by wine_id: shape (5320, 15).
 
     Features, ``quality`` (the label) and the helper columns ``wine_id``, ``group_id``,
-    ``split``.
+    ``split``. Hopsworks registers a training dataset for every such read and a cluster may allow
+    only so many (100 in the original project), so it is deleted again here.
     """
-    wines = training_data(view(store, WINE, helpers=["wine_id", "group_id", "split"]))
-    return wines.sort_values("wine_id", ignore_index=True)
-
-
-def view(store: Any, group: Group, *, helpers: list[str], label: str = "quality") -> Any:
-    """Return the feature view of the same name over all of a group; create it when missing.
-
-    ``helpers`` are training helper columns: they come with training data and are no features.
-    """
-    feature_group = need(store, group)
-    return call(
+    view = call(
         store.get_or_create_feature_view,
-        name=group.name,
+        name=WINE.name,
         version=VERSION,
-        description=group.description,
-        query=feature_group.select_all(),
-        labels=[label],
-        training_helper_columns=helpers,
+        description=WINE.description,
+        query=need(store, WINE).select_all(),
+        labels=["quality"],
+        training_helper_columns=["wine_id", "group_id", "split"],
     )
-
-
-def training_data(feature_view: Any) -> pd.DataFrame:
-    """Return all rows of a feature view in one frame: features, helper columns and label.
-
-    Hopsworks registers a training dataset for every such read and a cluster may allow only so
-    many (100 in the original project), so it is deleted again here.
-    """
-    rows, labels = call(
-        feature_view.training_data, training_helper_columns=True, statistics_config=False
-    )
-    registered = feature_view.get_last_accessed_training_dataset()
-    call(feature_view.delete_training_dataset, training_dataset_version=registered)
-    return rows.join(labels)
+    rows, labels = call(view.training_data, training_helper_columns=True, statistics_config=False)
+    registered = view.get_last_accessed_training_dataset()
+    call(view.delete_training_dataset, training_dataset_version=registered)
+    return rows.join(labels).sort_values("wine_id", ignore_index=True)
 
 
 def upload(project: Any, files: Iterable[Path], folder: str) -> None:

@@ -26,10 +26,8 @@ def generate(day: datetime.date, wines: pd.DataFrame) -> dict[str, Any]:
     ``wines`` are the real wines to start from, a frame as of ``dataset.read`` with ``wine_id``,
     in any order. The result stays within its colour's observed range, keeps the decimals of
     the raw files and free <= total sulphur dioxide, and is never an exact copy of a real wine.
-    Raises BadInput when there is no wine to start from, or none of its colour that differs.
+    Raises BadInput when no wine of its colour differs.
     """
-    if len(wines) == 0:
-        raise BadInput("no real wines to generate from: run initialize.ipynb first")
     if not wines["wine_id"].is_monotonic_increasing:
         wines = wines.sort_values("wine_id")
     random = np.random.default_rng([day.year, day.month, day.day])

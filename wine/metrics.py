@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from wine.columns import GRADES
 
+SEED = 0  # of the bootstrap
 METRICS = (
     "qwk",
     "rmse",
@@ -103,7 +104,7 @@ def score_counts(counts: np.ndarray) -> dict[str, float]:
 
 
 def bootstrap(
-    truth: ArrayLike, grades: ArrayLike, scores: ArrayLike, *, repeats: int = 500, seed: int = 0
+    truth: ArrayLike, grades: ArrayLike, scores: ArrayLike, *, repeats: int = 500
 ) -> pd.DataFrame:
     """Return metrics of resampled wines: a frame with one row a repeat and one column a metric.
 
@@ -115,7 +116,7 @@ def bootstrap(
     """
     truth, grades, scores = np.asarray(truth), np.atleast_2d(grades), np.atleast_2d(scores)
     present = confusion(truth, truth).diagonal() > 0
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(SEED)
     rows = []
     for _ in range(repeats):
         drawn = generator.integers(0, truth.size, truth.size)
@@ -131,14 +132,14 @@ def bootstrap(
 
 
 def bootstrap_qwk(
-    truth: np.ndarray, grades: np.ndarray, *, repeats: int = 500, seed: int = 0
+    truth: np.ndarray, grades: np.ndarray, *, repeats: int = 500
 ) -> tuple[float, np.ndarray]:
     """Return the QWK of grades (k, n), and that of resampled wines, shape (repeats,).
 
-    The draws are those of ``bootstrap`` with the same seed.
+    The draws are those of ``bootstrap``.
     """
     counts = np.stack([confusion([one] * len(grades), grades[:, i]) for i, one in enumerate(truth)])
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(SEED)
     draws = [
         qwk_of(counts[generator.integers(0, len(truth), len(truth))].sum(0)) for _ in range(repeats)
     ]

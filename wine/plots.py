@@ -152,15 +152,10 @@ def calibration(truth: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> F
     return figure
 
 
-def importance(
-    names: Sequence[str],
-    drops: ArrayLike,
-    errors: ArrayLike,
-    title: str = "Which measurements the model uses",
-) -> Figure:
+def importance(names: Sequence[str], drops: ArrayLike, errors: ArrayLike) -> Figure:
     """Draw permutation importances as horizontal bars, greatest on top."""
     order = np.argsort(drops)
-    figure, axes = _figure(7, 4.4, title)
+    figure, axes = _figure(7, 4.4, "Which measurements the model uses")
     axes.barh(np.array(names)[order], np.asarray(drops)[order], xerr=np.asarray(errors)[order],
               color=COLOURS["red"], ecolor=INK, capsize=2)  # fmt: skip
     axes.set_xlabel("RMSE added when the column is shuffled")

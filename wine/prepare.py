@@ -1,24 +1,13 @@
-"""From raw rows to the wines that everything else uses, step by step or in one call.
+"""From raw rows to the wines that everything else uses: all of it, or the last step.
 
-initialize.ipynb takes the steps one by one and shows each; everyone else calls ``prepare``.
+initialize.ipynb takes the steps one by one and shows each; everyone else calls ``distinct_wines``.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from wine import dataset
-from wine.balance import balance
-from wine.split import test_set, training_part
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """The distinct wines with ``group_id`` and ``split``, and the balanced training rows."""
-
-    wines: pd.DataFrame
-    balanced: pd.DataFrame
+from wine.split import test_set
 
 
 def with_groups_and_split(wines: pd.DataFrame) -> pd.DataFrame:
@@ -33,9 +22,3 @@ def distinct_wines(raw: pd.DataFrame) -> pd.DataFrame:
     Raises BadInput as ``dataset.validate`` does.
     """
     return with_groups_and_split(dataset.clean(dataset.validate(raw)))
-
-
-def prepare(raw: pd.DataFrame) -> Prepared:
-    """Return the Prepared of raw rows: validated, distinct, grouped, split and balanced."""
-    wines = distinct_wines(raw)
-    return Prepared(wines, balance(training_part(wines)))

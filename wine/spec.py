@@ -35,6 +35,9 @@ EXAMPLE_KINDS = (
 )  # fmt: skip
 
 
+SHOWN = ("name", "label", "unit", "group", "description", "decimals")  # of columns.Column
+
+
 def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
     if any(low >= high for low, high in itertools.pairwise(values)):
         raise ValueError("must be ascending")
@@ -227,12 +230,7 @@ def describe(wines: pd.DataFrame) -> tuple[Column, ...]:
     """Return the Column of each measurement, with ranges and typical values of ``wines``."""
     return tuple(
         Column(
-            name=column.name,
-            label=column.label,
-            unit=column.unit,
-            group=column.group,
-            description=column.description,
-            decimals=column.decimals,
+            **{name: getattr(column, name) for name in SHOWN},
             possible=(column.low, column.high),
             observed=(float(wines[column.name].min()), float(wines[column.name].max())),
             typical={

@@ -35,9 +35,8 @@ from wine.generator import generate
 from wine.groups import DAILY
 from wine.metrics import METRICS, bootstrap, confusion, score
 from wine.paths import PROJECT
-from wine.prepare import training_part
 from wine.spec import Comparison, Example, Metrics, Spec, describe, typical_wines
-from wine.split import FOLDS, contiguous_folds, folds
+from wine.split import FOLDS, contiguous_folds, folds, training_part
 
 BEST = "Resources/model_finder/best.json"
 STREAM_START = datetime.date(1990, 1, 1)  # days that daily.py never makes
@@ -73,7 +72,7 @@ class Data:
 class CrossValidation:
     """Out-of-fold results on the n training wines, k repeats.
 
-    ``scores`` (k, n), ``grades`` (k, n), ``chances`` (k, n, 7), ``sets`` (k, n, 7);
+    ``scores`` (k, n), ``chances`` (k, n, 7), ``sets`` (k, n, 7);
     ``metrics`` and their standard ``errors`` by name; ``cuts``, ``odds`` and ``set_level``
     learned from all of it; ``coverage`` of the sets and ``log_loss`` of the probabilities.
     """
@@ -81,7 +80,6 @@ class CrossValidation:
     truth: np.ndarray
     fold_numbers: np.ndarray
     scores: np.ndarray
-    grades: np.ndarray
     chances: np.ndarray
     sets: np.ndarray
     metrics: dict[str, float]
@@ -196,7 +194,6 @@ def cross_validate(data: Data) -> CrossValidation:
         truth=truth,
         fold_numbers=fold_numbers,
         scores=scores,
-        grades=evaluation.out_of_fold_grades(truth, scores, fold_numbers),
         chances=chances,
         sets=sets,
         metrics=metrics,
