@@ -7,11 +7,13 @@ import datetime
 import functools
 import tempfile
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import gradio as gr
 import page
-from history import read, write_csv
-from live import Live, refresh_seconds
+from history import History, read, write_csv
+from live import Live, State, refresh_seconds
 from look import launch, nothing
 from verdict import Window
 
@@ -19,15 +21,15 @@ DESCRIPTION = (
     "One generated wine a day, its predicted grade, and how often such predictions are right."
 )
 WINDOWS = {"30 days": 30, "90 days": 90, "365 days": 365}
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 html = functools.partial(gr.HTML, elem_classes="ours", apply_default_css=False)
 
 
-def build(live):
+def build(live: Live) -> gr.Blocks:
     """Return the app that shows what ``live`` reads."""
     draw = drawer()
 
-    def show(days, seen, state=None):
+    def show(days: int, seen: str, state: State | None = None) -> list[Any]:
         """Fill the page; what is there already (as ``seen`` says) is not sent again."""
         state = state or live.first()
         if state.value is None:
@@ -40,7 +42,7 @@ def build(live):
             return [title, seen, *[gr.skip()] * 8]
         return [title, shown, *draw(state.value, days, hour)]
 
-    def refresh(days, seen):
+    def refresh(days: int, seen: str) -> list[Any]:
         """Read once more, now, and fill the page."""
         return show(days, seen, live.refreshed())
 
@@ -61,13 +63,13 @@ def build(live):
     return app
 
 
-def drawer():
+def drawer() -> Callable[[History, int, datetime.datetime], list[Any]]:
     """Return a function that draws what fills the page below its title, once for all visitors."""
     files = tempfile.TemporaryDirectory(prefix="monitor-")
     drawing = threading.Lock()
 
     @functools.lru_cache(maxsize=len(WINDOWS))
-    def drawn(history, days, hour):
+    def drawn(history: History, days: int, hour: datetime.datetime) -> list[Any]:
         window = Window(history, days, hour)
         plots = [page.agreement_chart(window), page.wines_chart(window)]
         cards = [gr.Column(visible=plot is not None) for plot in plots]
@@ -75,14 +77,14 @@ def drawer():
         controls = gr.Row(visible=True)
         return [controls, file, page.summary(window), *cards, *plots, page.details(window)]
 
-    def draw(history, days, hour):
+    def draw(history: History, days: int, hour: datetime.datetime) -> list[Any]:
         with drawing:  # or pages that come at once would each draw it, and write the one file
             return drawn(history, days, hour)
 
     return draw
 
 
-def add_page():
+def add_page() -> tuple[Any, Any, Any, list[Any]]:
     """Add what the page holds; returns the window, what is shown, the button and all it fills."""
     seen = gr.Textbox(visible=False)  # which read, window and hour this page shows
     head = html("<p>Asking Hopsworks …</p>", elem_id="head")

@@ -4,6 +4,7 @@ page.css colours the named marks, so that they follow dark mode.
 """
 
 import json
+from typing import Any
 
 from gradio.components.plot import PlotData
 
@@ -11,7 +12,12 @@ LINE = "#c04a6e"  # stands out on a light and on a dark page
 CROSS = "M-.7-.7L.7.7M.7-.7L-.7.7"
 
 
-def agreement(points, expected, unseen, changes):
+def agreement(
+    points: list[dict[str, Any]],
+    expected: float | None,
+    unseen: float | None,
+    changes: list[dict[str, Any]],
+) -> PlotData:
     """Return the chart of the agreement over time.
 
     ``points`` are dicts with ``day``, ``share``, the share of the latest wines with the same grade,
@@ -45,7 +51,7 @@ def agreement(points, expected, unseen, changes):
     return _chart(points, layers, 240, text)
 
 
-def wines(rows, changes):
+def wines(rows: list[dict[str, Any]], changes: list[dict[str, Any]]) -> PlotData:
     """Return the chart of daily wines: ``rows`` are dicts with day, colour, grades and score.
 
     ``changes`` is as of ``_versions``.
@@ -71,7 +77,7 @@ def wines(rows, changes):
     return _chart([], layers, 280, text)
 
 
-def _versions(changes, x):
+def _versions(changes: list[dict[str, Any]], x: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the layers that mark new model versions: ``changes`` are dicts with day and version."""
     if not changes:
         return []
@@ -80,26 +86,29 @@ def _versions(changes, x):
     return [rule, rule | {"name": "version_text", "mark": note | {"aria": False}}]
 
 
-def _days(values):
+def _days(values: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the axis of days; a long one names months."""
+    axis: dict[str, Any]
     axis = {"title": None, "format": "%b %Y" if len(values) > 100 else "%-d %b", "grid": False}
     axis |= {"tickCount": 5, "labelOverlap": "greedy", "labelSeparation": 12}
     return {"field": "day", "type": "temporal", "axis": axis, "scale": {"padding": 14}}
 
 
-def _rule(name, values, encoding):
+def _rule(name: str, values: list[dict[str, Any]], encoding: dict[str, Any]) -> dict[str, Any]:
     """Return a layer of lines across a chart; the page has them in words, too."""
     mark = {"type": "rule", "aria": False}
     return {"name": name, "data": {"values": values}, "mark": mark, "encoding": encoding}
 
 
-def _tips(**titles):
+def _tips(**titles: str) -> list[dict[str, str]]:
     """Return the tooltip: the day, and fields by their titles."""
     day = {"field": "day", "type": "temporal", "format": "%Y-%m-%d", "title": "day"}
     return [day, *({"field": f, "type": "nominal", "title": t} for f, t in titles.items())]
 
 
-def _chart(values, layers, height, text):
+def _chart(
+    values: list[dict[str, Any]], layers: list[dict[str, Any]], height: int, text: str
+) -> PlotData:
     """Return a chart as wide as the page, with ``text`` for screen readers."""
     specification = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",

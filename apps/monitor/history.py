@@ -4,13 +4,14 @@ import hashlib
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 from live import NothingToShow
 
 from wine.errors import WineError
-from wine.groups import DAILY, PREDICTION
+from wine.groups import DAILY, PREDICTION, Group
 from wine.serving import NothingServed, served
 from wine.spec import Spec, parse
 
@@ -38,7 +39,7 @@ class History:
     digest: str
 
 
-def read(project, last):
+def read(project: Any, last: History | None) -> History:
     """Return the History as it is now; ``last`` is the one read before, or None.
 
     Both groups are read completely: a hundred years of daily wines are 36,500 small rows.
@@ -53,7 +54,7 @@ def read(project, last):
     return History(wines, model, content.hexdigest())
 
 
-def write_csv(history, folder):
+def write_csv(history: History, folder: str | Path) -> Path:
     """Write the wines as a CSV file in ``folder``; return its path."""
     path = Path(folder) / "daily_wines.csv"
     whole = {"predicted_grade": "Int64", "model_version": "Int64"}  # some wines have none yet
@@ -61,7 +62,7 @@ def write_csv(history, folder):
     return path
 
 
-def _rows(store, group):
+def _rows(store: Any, group: Group) -> pd.DataFrame:
     """Return all rows of a feature group; no rows if it was never written."""
     stored, batches = store.get_feature_group(group.name, version=1), []
     if stored is not None:
@@ -74,7 +75,7 @@ def _rows(store, group):
     return empty.astype({"day": "datetime64[us]"})
 
 
-def _model(project, last):
+def _model(project: Any, last: Model | None) -> Model | None:
     """Return the served version's spec and wines, without its model."""
     try:
         best = served(project.get_model_registry())
@@ -95,6 +96,6 @@ def _model(project, last):
     return Model(best.version, spec, pd.read_csv(io.BytesIO(wines)))
 
 
-def _content(files, path):
+def _content(files: Any, path: str) -> bytes:
     """Return a file's bytes. ``read_content`` drops the first character of a path."""
     return files.read_content(f"/{path}").content

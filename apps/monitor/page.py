@@ -1,9 +1,13 @@
 """What the monitor shows of a window: HTML by the templates, and the values of the charts."""
 
+from typing import Any
+
 import charts
 import numpy as np
+import pandas as pd
+from live import State
 from look import TEMPLATES, render
-from verdict import FEWEST, GOOD, LOOK, NO_DATA, counts_of, graded, number
+from verdict import FEWEST, GOOD, LOOK, NO_DATA, Window, counts_of, graded, number
 
 from wine.columns import GRADES, MEASUREMENTS
 from wine.metrics import score_counts
@@ -14,12 +18,12 @@ METRICS = ("accuracy", "within_one", "qwk")
 TILES = {GOOD: ("good", "✓ As expected"), LOOK: ("look", "! Look"), NO_DATA: ("none", "– No data")}
 
 
-def head(state):
+def head(state: State) -> str:
     """Return the title, when the data were read, and what is wrong with Hopsworks."""
     return render("head.html", state=state)
 
 
-def summary(window):
+def summary(window: Window) -> str:
     """Return the part above the charts: the verdict, the accuracy, the latest wine, the scores."""
     wines = window.history.wines
     return render(
@@ -39,7 +43,7 @@ def summary(window):
     )
 
 
-def details(window):
+def details(window: Window) -> str:
     """Return the part below the charts: the confusion matrix, drift and the wines."""
     of_grade = window.counts.sum(axis=1, keepdims=True)
     return render(
@@ -55,7 +59,7 @@ def details(window):
     )
 
 
-def sentence(window):
+def sentence(window: Window) -> str:
     """Return the verdict in a sentence."""
     total, agree = len(window.graded), window.agree
     if not total:
@@ -74,12 +78,12 @@ def sentence(window):
     return f"{text}."
 
 
-def chart_title(name):
+def chart_title(name: str) -> str:
     """Return the title of a chart and how to read it."""
     return render("chart.html", name=name, rolling=ROLLING, long=LONG)
 
 
-def agreement_chart(window):
+def agreement_chart(window: Window) -> charts.PlotData | None:
     """Return the chart of the agreement over time, or None for too few wines."""
     points = agreement_points(window)
     if not points:
@@ -91,7 +95,7 @@ def agreement_chart(window):
     return charts.agreement(points, expected, unseen, new_versions(window.graded))
 
 
-def agreement_points(window):
+def agreement_points(window: Window) -> list[dict[str, Any]]:
     """Return the agreement over time, a dict for each predicted wine of the window.
 
     ``share`` and ``agree`` are of the last ROLLING wines, those before the window included; ``low``,
@@ -106,6 +110,7 @@ def agreement_points(window):
         int(wines): window.expected_range(int(wines)) for wines in shown["wines"].unique()
     }  # fmt: skip
     points = []
+    wine: Any
     for wine in shown.itertuples():
         agree, wines = int(wine.agree), int(wine.wines)
         point = {
@@ -120,7 +125,7 @@ def agreement_points(window):
     return points
 
 
-def wines_chart(window):
+def wines_chart(window: Window) -> charts.PlotData | None:
     """Return the chart of the window's wines, or None for fewer than two.
 
     A long window shows only those whose grades differ: all of them would hide each other.
@@ -129,6 +134,7 @@ def wines_chart(window):
     if window.days > LONG:
         wines = window.graded.query("predicted_grade != reference_grade")
     rows = []
+    wine: Any
     for wine in wines.itertuples():
         row = {"colour": wine.type, "reference grade": wine.reference_grade}
         if not np.isnan(wine.predicted_grade):
@@ -139,7 +145,7 @@ def wines_chart(window):
     return charts.wines(rows, new_versions(window.graded)) if len(rows) > 1 else None
 
 
-def new_versions(wines):
+def new_versions(wines: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the changes of the model version, as dicts with day and version."""
     versions = wines["model_version"].astype(int)
     new = wines[versions.diff().fillna(0) != 0]
@@ -149,7 +155,7 @@ def new_versions(wines):
     ]
 
 
-def _reason(window):
+def _reason(window: Window) -> str:
     """Return why there is no alarm."""
     if window.verdict == GOOD:
         return "Agreement, predicted grades and measurements: all within what chance explains."
@@ -160,9 +166,10 @@ def _reason(window):
     return f"A verdict needs {FEWEST} predicted daily wines in the window; there {have}."
 
 
-def _scores(window):
+def _scores(window: Window) -> list[dict[str, Any]]:
     """Return the rows of the scores: all wines of the window, by colour, and what is expected."""
     wines = window.graded
+    rows: list[tuple[str, str | None, np.ndarray]]
     rows = [(f"Observed: {number(len(wines), 'daily wine')}", None, window.counts)]
     for kind in ("red", "white"):
         part = wines[wines["type"] == kind]
@@ -170,7 +177,7 @@ def _scores(window):
     return [{"label": label, "kind": kind, "scores": _score_counts(c)} for label, kind, c in rows]
 
 
-def _score_counts(counts):
+def _score_counts(counts: np.ndarray) -> dict[str, float]:
     """Return the scores of counts (7, 7) that are defined.
 
     QWK is undefined for a single wine, and if all grades are the same."""
@@ -180,17 +187,17 @@ def _score_counts(counts):
     return scores
 
 
-def _rows(window):
+def _rows(window: Window) -> list[dict[Any, Any]]:
     """Return the window's wines, the newest first, as dicts with their point of the agreement."""
     points = {point["day"]: point for point in agreement_points(window)}
     wines = window.wines.iloc[::-1].to_dict("records")
     return [wine | {"point": points.get(f"{wine['day']:%Y-%m-%d}")} for wine in wines]
 
 
-def _predicted_shares(window):
+def _predicted_shares(window: Window) -> list[dict[str, Any]]:
     """Return the observed and expected share of every predicted grade, as dicts."""
     observed = window.counts.sum(axis=0) / max(window.counts.sum(), 1)
-    expected = [None] * len(GRADES)
+    expected: Any = [None] * len(GRADES)
     if window.expected is not None:
         expected = window.expected.sum(axis=0) / window.expected.sum()
     return [
@@ -199,7 +206,7 @@ def _predicted_shares(window):
     ]
 
 
-def _measured(window):
+def _measured(window: Window) -> list[dict[str, Any]]:
     """Return a dict for each measurement and the colour: medians here and in training, and drift."""
     rows = []
     for column in MEASUREMENTS:
@@ -213,11 +220,11 @@ def _measured(window):
     return [*rows, {"label": "Share of reds", "unit": "", "typical": typical, "drift": drift}]
 
 
-def _percent(share):
+def _percent(share: float) -> str:
     return f"{share:.0%}".replace("%", "\N{NO-BREAK SPACE}%")
 
 
-def _score(scores, key):
+def _score(scores: dict[str, float], key: str) -> str:
     """Return a score as people read it; a dash if it is undefined."""
     value = scores.get(key)
     if value is None:

@@ -10,6 +10,7 @@ import datetime
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -33,46 +34,47 @@ GOOD, LOOK, NO_DATA = "as expected", "look", "no data"
 class Window:
     """The daily wines of the last ``days`` days before ``now``, beside what is expected of them."""
 
-    history: object
+    history: Any
     days: int
     now: datetime.datetime
 
     @cached_property
-    def wines(self):
+    def wines(self) -> pd.DataFrame:
         """All daily wines, by day."""
         first = pd.Timestamp(self.now.date()) - pd.Timedelta(days=self.days - 1)
         return self.history.wines[self.history.wines["day"] >= first]
 
     @cached_property
-    def graded(self):
+    def graded(self) -> pd.DataFrame:
         """The wines that have a prediction."""
         return graded(self.wines)
 
     @cached_property
-    def counts(self):
+    def counts(self) -> np.ndarray:
         """Counts (7, 7) of the reference grades (rows) by predicted grades."""
         return counts_of(self.graded)
 
     @property
-    def agree(self):
+    def agree(self) -> int:
         """How many wines have the same reference grade and predicted grade."""
         return int(self.counts.trace())
 
     @cached_property
-    def expected(self):
+    def expected(self) -> np.ndarray | None:
         """The same counts for the generated wines on which the served model was evaluated, or None."""
         model = self.history.model
         return None if model is None else np.array(model.spec.metrics.daily_counts)
 
-    def expected_range(self, wines=None, within=0):
+    def expected_range(self, wines: int | None = None, within: int = 0) -> tuple[int, int]:
         """Return the fewest and the most of ``wines`` (default: the graded ones) that are expected
         to have a predicted grade ``within`` so many of the reference grade."""
         near = abs(np.subtract.outer(GRADES, GRADES)) <= within
-        hits, tried = int(self.expected[near].sum()), int(self.expected.sum())
+        expected = cast(np.ndarray, self.expected)
+        hits, tried = int(expected[near].sum()), int(expected.sum())
         return expected_range(hits, tried, len(self.graded) if wines is None else wines)
 
     @cached_property
-    def drifts(self):
+    def drifts(self) -> dict[str, "Drift"]:
         """A Drift of the predicted grades, of every measurement and of the colour, by name."""
         if self.expected is None or len(self.graded) < FEWEST:
             return {}
@@ -87,18 +89,18 @@ class Window:
         return drifts | {"type": Drift(*red)}
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """GOOD, LOOK or NO_DATA."""
         if self.reasons:
             return LOOK
         return GOOD if self.drifts else NO_DATA
 
     @property
-    def reasons(self):
+    def reasons(self) -> list[str]:
         """Sentences about everything that is late or unexpected."""
         return self._delays() + self._surprises()
 
-    def _delays(self):
+    def _delays(self) -> list[str]:
         """Return sentences about wines and predictions that should be there by now."""
         wines, sentences = self.history.wines, []
         due = pd.Timestamp(self.now - STALE).tz_localize(None)
@@ -115,7 +117,7 @@ class Window:
             )
         return sentences
 
-    def _surprises(self):
+    def _surprises(self) -> list[str]:
         """Return sentences about what is not explained by chance."""
         if not self.drifts:
             return []
@@ -140,22 +142,22 @@ class Drift:
     reference: np.ndarray
 
     @cached_property
-    def distance(self):
+    def distance(self) -> float:
         """The Kolmogorov-Smirnov distance."""
         return distance(self.sample, self.reference)
 
     @property
-    def limit(self):
+    def limit(self) -> float:
         """The distance that chance explains."""
         return distance_limit(len(self.sample), len(self.reference))
 
     @property
-    def moved(self):
+    def moved(self) -> bool:
         """Whether chance does not explain the distance."""
         return self.distance > self.limit
 
 
-def expected_range(hits, tried, wines):
+def expected_range(hits: int, tried: int, wines: int) -> tuple[int, int]:
     """Return the fewest and the most hits to expect among ``wines``, given ``hits`` of ``tried``.
 
     The central 1 - ALPHA of the beta-binomial distribution, which is the exact posterior predictive
@@ -174,21 +176,21 @@ def expected_range(hits, tried, wines):
         np.searchsorted(below, ALPHA / 2, side="right"),
         np.searchsorted(below, 1 - ALPHA / 2),
     )
-    return int(low), int(min(high, wines))
+    return int(low), min(int(high), wines)
 
 
-def distance(sample, reference):
+def distance(sample: np.ndarray, reference: np.ndarray) -> float:
     """Return the Kolmogorov-Smirnov distance of two samples: the largest difference between the
     shares of either that lie at or below a value, 0 to 1."""
     sample, reference = np.sort(sample), np.sort(reference)
-    sides = ("left", "right")  # at or just below a value of the sample lies the largest one
-    below = [
+    sides: Any = ("left", "right")  # at or just below a value of the sample lies the largest one
+    below: Any = [
         [np.searchsorted(x, sample, side) / len(x) for side in sides] for x in (sample, reference)
     ]
     return float(np.abs(np.subtract(*below)).max())
 
 
-def distance_limit(wines, reference):
+def distance_limit(wines: int, reference: int) -> float:
     """Return the distance that so many wines of one distribution exceed in at most ALPHA of all cases.
 
     By the two-sample inequality of Dvoretzky, Kiefer, Wolfowitz and Massart, P(D > d) <=
@@ -198,16 +200,16 @@ def distance_limit(wines, reference):
     return math.sqrt(math.log(2 / ALPHA) / 2 * (1 / wines + 1 / reference))
 
 
-def graded(wines):
+def graded(wines: pd.DataFrame) -> pd.DataFrame:
     """Return the wines with a prediction."""
     return wines[wines["predicted_grade"].notna()]
 
 
-def counts_of(wines):
+def counts_of(wines: pd.DataFrame) -> np.ndarray:
     """Return counts (7, 7) of the reference grades (rows) of graded wines by predicted grades."""
     return confusion(wines["reference_grade"], wines["predicted_grade"].astype(int))
 
 
-def number(count, noun):
+def number(count: int, noun: str) -> str:
     """Return "1 wine" or "2 wines"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

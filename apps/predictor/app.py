@@ -6,7 +6,9 @@ A Hugging Face Space; `make apps` opens it on the local Hopsworks.
 import functools
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import files
 import gradio as gr
@@ -16,7 +18,7 @@ from checks import check
 from graded import answer_all, as_file
 from live import Live, refresh_seconds
 from look import banner, launch, nothing
-from served import latest
+from served import Served, latest
 from starlette.middleware import Middleware
 
 from wine.columns import NAMES, TYPES
@@ -31,14 +33,14 @@ MAX_CALL = 1000  # wines of one call of predict_many
 CALLS = {"predict": "a wine", "predict_many": "a list of wines"}
 MIDDLEWARE = [Middleware(Calls, names=CALLS)]
 ONLY = {f"All are {kind}": kind for kind in TYPES}
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 html = functools.partial(gr.HTML, elem_classes="ours", apply_default_css=False)
 # a visitor's mistake: the log gets no traceback
 refusal = functools.partial(gr.Error, print_exception=False)
 
 
-def served_by(live):
+def served_by(live: Live) -> Served:
     """Return the served model; gr.Error says why there is none."""
     state = live.now() if live.now().value else live.first()
     if state.value is None:
@@ -46,7 +48,7 @@ def served_by(live):
     return state.value
 
 
-def checked(wine, served):
+def checked(wine: Any, served: Served) -> dict[str, Any]:
     """Return the wine of a call; ValueError says in a sentence what is wrong."""
     if not isinstance(wine, dict):
         raise ValueError("Give the wine as an object with a value for every measurement.")
@@ -54,12 +56,12 @@ def checked(wine, served):
     unknown = sorted(map(str, set(wine) - {*NAMES, "type"}))
     if unknown:
         problems["unknown"] = f"A wine has no {', '.join(unknown)[:200]}."
-    if problems:
+    if problems or result is None:
         raise ValueError(" ".join(problems.values()))
     return result
 
 
-def add_api(live):
+def add_api(live: Live) -> None:
     """Add the API's calls, predict and predict_many."""
 
     def predict(wine: dict) -> dict:
@@ -104,7 +106,7 @@ def add_api(live):
     gr.api(predict_many, api_name="predict_many", concurrency_limit=2)
 
 
-def add_one_wine(live):
+def add_one_wine(live: Live) -> tuple[Any, Any, Any, Any]:
     """Add the tab for one wine; return its components."""
     with gr.Tab("One wine"), gr.Row(elem_id="one-wine"):
         with gr.Column(elem_id="form-area", min_width=0):
@@ -126,12 +128,12 @@ def add_one_wine(live):
             )
             curve = html()
 
-    def update(raw, name):
+    def update(raw: dict[str, Any], name: str) -> tuple[str, Any, str]:
         """Answer the form: the result, the messages under the fields, and the what-if curve."""
         result, notes, curve = respond(served_by(live), raw, name)
         return result, gr.HTML(notes=notes), curve
 
-    def draw(raw, name, request: gr.Request):
+    def draw(raw: dict[str, Any] | None, name: str, request: gr.Request) -> str:
         """Draw the what-if curve along another measurement."""
         served = served_by(live)
         wine, _ = check(raw or started(served, request.query_params), served.spec)
@@ -142,7 +144,7 @@ def add_one_wine(live):
     return form, result, along, curve
 
 
-def respond(served, raw, name):
+def respond(served: Served, raw: dict[str, Any], name: str) -> tuple[str, dict[str, Any], str]:
     """Return the result for the form's wine, the fields' messages, and the what-if curve."""
     wine, problems = check(raw, served.spec)
     bad = {key: {"text": text, "bad": True} for key, text in problems.items()}
@@ -155,14 +157,14 @@ def respond(served, raw, name):
     return result, notes, page.what_if(served, wine, name)
 
 
-def started(served, query):
+def started(served: Served, query: Mapping[str, str]) -> dict[str, Any]:
     """Return the wine that a page starts with: the one in the link, as text, or the typical one."""
-    kind = query.get("type") if query.get("type") in TYPES else TYPES[0]
+    kind = query["type"] if query.get("type") in TYPES else TYPES[0]
     given = {name: query[name][:40] for name in NAMES if name in query}
     return served.typical(kind) | given
 
 
-def add_many_wines(live):
+def add_many_wines(live: Live) -> Any:
     """Add the tab for files of wines; return its introduction."""
     with gr.Tab("Many wines"):
         intro = html()
@@ -173,7 +175,7 @@ def add_many_wines(live):
         download = gr.DownloadButton("Download the graded wines", visible=False, variant="primary")
         graded = html(elem_id="graded")
 
-    def grade(path, only=None):
+    def grade(path: str | None, only: str | None = None) -> tuple[Any, str, Any]:
         """Grade a file: the question for the colour, the result, and the graded file."""
         asked, hidden = gr.Radio(visible=False, value=None), gr.DownloadButton(visible=False)
         if path is None:
@@ -188,7 +190,7 @@ def add_many_wines(live):
             if only is None:
                 text = "Choose the colour of the wines to grade them."
                 return asked, banner(text, bad=False), hidden
-        answered = answer_all(table, served, ONLY.get(only))
+        answered = answer_all(table, served, ONLY.get(only or ""))
         target = Path(tempfile.mkdtemp(dir=Path(path).parent)) / "graded_wines.csv"
         target.write_bytes(as_file(table, answered, served.version))
         button = gr.DownloadButton(value=str(target), visible=True)
@@ -200,7 +202,7 @@ def add_many_wines(live):
     return intro
 
 
-def build(live):
+def build(live: Live) -> gr.Blocks:
     """Return the app for the model that ``live`` reads."""
     with gr.Blocks(
         title="How good is this wine?",
@@ -218,7 +220,9 @@ def build(live):
             with gr.Tab("From a program"):
                 usage = html(elem_id="usage")
 
-        def show(version, raw, name, request: gr.Request):
+        def show(
+            version: int | None, raw: dict[str, Any] | None, name: str, request: gr.Request
+        ) -> tuple[Any, ...]:
             """Fill the page at load, and again when another version is served."""
             state = live.first()
             served = state.value

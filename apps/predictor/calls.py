@@ -5,6 +5,7 @@ import re
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CALL = re.compile(r"/gradio_api/(?:call|run|api)/(?:v2/)?([^/]+)/?")
 EVENT = re.compile(r"/gradio_api/call/(?:v2/)?[^/]+/[^/]+/?")
@@ -14,10 +15,10 @@ MAX_BYTES = 5_000_000
 class Calls:
     """ASGI middleware; ``names`` maps each API call to what it takes."""
 
-    def __init__(self, app, names):
+    def __init__(self, app: ASGIApp, names: dict[str, str]) -> None:
         self.app, self.names = app, names
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a malformed call, and pass on everything else."""
         path = scope.get("path", "")
         if scope["type"] == "http" and scope["method"] == "GET" and EVENT.fullmatch(path):
@@ -33,12 +34,12 @@ class Calls:
             return await JSONResponse({"error": sentence}, status)(scope, receive, send)
         unread = [{"type": "http.request", "body": body}]
 
-        async def again():
+        async def again() -> Message:
             return unread.pop() if unread else await receive()
 
         return await self.app(scope, again, send)
 
-    async def _stream(self, scope, receive, send):
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on the answer to a call; for an unknown event Gradio would abort the response."""
         try:
             await self.app(scope, receive, send)
@@ -49,12 +50,12 @@ class Calls:
             event = f"event: error\ndata: {json.dumps(sentence)}\n\n".encode()
             await send({"type": "http.response.body", "body": event})
 
-    def _check_name(self, name):
+    def _check_name(self, name: str) -> tuple[int, str] | None:
         if name in self.names:
             return None
         return 404, f"There is no call {name[:40]}: the calls are {' and '.join(self.names)}."
 
-    async def _read(self, request, name):
+    async def _read(self, request: Request, name: str) -> tuple[bytes, tuple[int, str] | None]:
         """Return the body of a call, and a status and a sentence when it is refused."""
         body = b""
         async for part in request.stream():

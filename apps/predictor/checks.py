@@ -2,17 +2,21 @@
 
 import math
 import re
+from typing import Any
+
+from wine.spec import Column, Spec
 
 NUMBER = re.compile(r"([+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:e[+-]?\d+)?)\s*(.*)", re.IGNORECASE)
 PARTS = "free_sulfur_dioxide", "total_sulfur_dioxide"  # the first is a part of the second
 
 
-def check(raw, spec):
+def check(raw: dict[str, Any], spec: Spec) -> tuple[dict[str, Any] | None, dict[str, str]]:
     """Return ``(wine, problems)``: a wine from raw values, and what is wrong, by name.
 
     ``raw`` maps names to numbers or text. A wine with problems is None.
     """
-    wine, problems = {}, {}
+    wine: dict[str, Any] = {}
+    problems: dict[str, str] = {}
     for column in spec.columns:
         try:
             wine[column.name] = number(raw.get(column.name), column)
@@ -32,7 +36,7 @@ def check(raw, spec):
     return (None if problems else wine), problems
 
 
-def kind(value, types):
+def kind(value: Any, types: tuple[str, ...]) -> str:
     """Return the colour of a wine; ValueError says what is wrong with it."""
     text = str("" if value is None else value).strip(" '\"\u00a0")
     spellings = {spelling: name for name in types for spelling in (name, name[0], f"{name} wine")}
@@ -42,7 +46,7 @@ def kind(value, types):
     raise ValueError(f"Type is {given}: give {' or '.join(types)}.")
 
 
-def number(value, column):
+def number(value: Any, column: Column) -> float:
     """Return a measurement as a float; ValueError says what is wrong with it.
 
     Text may have a decimal comma, and the column's unit behind the number.
@@ -53,7 +57,12 @@ def number(value, column):
         raise ValueError(f"{column.label} is empty: give a number{unit}.")
     matches = NUMBER.fullmatch(text)
     parsed = float(matches[1].replace(",", ".")) if matches else math.nan
-    if not math.isfinite(parsed) or not _is_unit(matches[2], column) or isinstance(value, bool):
+    if (
+        not matches
+        or not math.isfinite(parsed)
+        or not _is_unit(matches[2], column)
+        or isinstance(value, bool)
+    ):
         raise ValueError(f"{column.label} is “{text[:20]}”: give a number{unit}.")
     low, high = column.possible
     if parsed < 0:
@@ -66,15 +75,15 @@ def number(value, column):
     return parsed
 
 
-def shown(value, column):
+def shown(value: float, column: Column) -> str:
     """Return a value with its unit, as people write it."""
     return f"{value:.6g} {column.unit}".strip()
 
 
-def _is_unit(text, column):
+def _is_unit(text: str, column: Column) -> bool:
     """Tell whether the text behind a number is nothing, or the column's unit in some spelling."""
     return not text or _plain_unit(text) in {_plain_unit(column.unit), column.unit[:1] or None}
 
 
-def _plain_unit(unit):
+def _plain_unit(unit: str) -> str:
     return re.sub(r"[\s.]|vol|abv", "", unit.lower().replace("³", "3").replace("dm3", "l"))

@@ -5,8 +5,12 @@ import csv
 import io
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
+
+from wine.spec import Column
 
 MAX_BYTES, MAX_LINES, MAX_WINES, MAX_COLUMNS = 5_000_000, 100_000, 20_000, 200
 MAX_BROKEN = 1_000  # rows with a quote that does not end
@@ -50,7 +54,7 @@ class Row:
     """A row with its number in a spreadsheet; ``problem`` says why its cells cannot be used."""
 
     number: int
-    cells: list
+    cells: list[str]
     problem: str = ""
 
 
@@ -61,25 +65,25 @@ class Table:
     ``left_out`` are the rows that hold no wine: titles, units, comments.
     """
 
-    header: list
-    names: list
-    rows: list
-    left_out: list
+    header: list[str]
+    names: list[str]
+    rows: list[Row]
+    left_out: list[Row]
     dialect: Dialect
 
-    def raw(self, row):
+    def raw(self, row: Row) -> dict[str, str]:
         """Return the cells of a row that the model has a name for, by that name."""
         return {name: cell for name, cell in zip(self.names, row.cells, strict=True) if name}
 
     @property
-    def decimal(self):
+    def decimal(self) -> str:
         """The decimal mark that the measurements are written with."""
         places = [place for place, name in enumerate(self.names) if name]
         text = [row.cells[place] for row in self.rows for place in places]
         return "," if sum("," in cell for cell in text) > sum("." in cell for cell in text) else "."
 
 
-def read(content, columns):
+def read(content: bytes, columns: Sequence[Column]) -> Table:
     """Return the Table of a file's bytes; BadFile says in a sentence why it cannot be read.
 
     ``columns`` are those of the model's spec. The header may stand below a title, name the
@@ -106,7 +110,7 @@ def read(content, columns):
     return table
 
 
-def write(table, added):
+def write(table: Table, added: dict[str, list[Any]]) -> bytes:
     """Return the bytes of a table with the columns ``added`` (a list of cells for each name).
 
     They are written as the table's file was, with its decimal mark. Columns of an earlier answer
@@ -124,7 +128,7 @@ def write(table, added):
     ]
     # the csv module leaves a carriage return unquoted
     returns = any("\r" in cell for row in rows for cell in row)
-    quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+    quoting: Any = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
     dialect = table.dialect
     if dialect.hint:
         out.write(dialect.hint + dialect.newline)
@@ -136,7 +140,7 @@ def write(table, added):
     return dialect.bom + out.getvalue().encode(dialect.encoding, errors="replace")
 
 
-def _decode(content):
+def _decode(content: bytes) -> tuple[str, str, bytes]:
     """Return a file's text, its encoding and its byte order mark."""
     if len(content) > MAX_BYTES:
         raise BadFile(f"The file is larger than {MAX_BYTES // 1_000_000} MB.")
@@ -159,9 +163,12 @@ def _decode(content):
     raise BadFile("This is not a CSV file: save the wines as CSV (UTF-8).")
 
 
-def _find_header(lines, columns, hint):
+def _find_header(
+    lines: list[str], columns: Sequence[Column], hint: re.Match[str] | None
+) -> tuple[str, int]:
     """Return the separator and the place, among the records, of the row that names most columns."""
-    best, widest = (0, None, None), 0
+    best: tuple[int, Any, Any] = (0, None, None)
+    widest = 0
     for separator in hint[1] if hint else SEPARATORS:
         for place, (_, cells) in enumerate(_records(lines[:HEADER_LINES], separator)):
             widest = max(widest, len(cells))
@@ -182,7 +189,9 @@ def _find_header(lines, columns, hint):
     return best[1], best[2]
 
 
-def _records(lines, separator, width=None):
+def _records(
+    lines: list[str], separator: str, width: int | None = None
+) -> Iterator[tuple[int, list[str]]]:
     """Yield ``(end, cells)`` of each row: the number of lines up to its end, and its cells.
 
     A quote that does not end spoils no other row: its line is read alone. So is a row that runs
@@ -211,7 +220,7 @@ def _records(lines, separator, width=None):
         start += used
 
 
-def _alone(line, separator):
+def _alone(line: str, separator: str) -> list[str]:
     """Return the cells of one line, also if its quotes do not match."""
     try:
         cells = next(csv.reader([line], delimiter=separator), [])
@@ -222,7 +231,7 @@ def _alone(line, separator):
         return [line[:200]]
 
 
-def _names(header, columns):
+def _names(header: list[str], columns: Sequence[Column]) -> list[str]:
     """Return the model's name of each column of a header, "" where it has none."""
     known = {_plain(alias): name for name, aliases in _aliases(tuple(columns)) for alias in aliases}
     names = [known.get(_plain(cell), "") for cell in header]
@@ -232,9 +241,9 @@ def _names(header, columns):
     return names
 
 
-def _aliases(columns):
+def _aliases(columns: Sequence[Column]) -> list[tuple[str, Sequence[str]]]:
     """Return pairs of a name and all its spellings: alone, and with the unit behind it."""
-    pairs = [("type", TYPE_NAMES), ("quality", ["quality"])]
+    pairs: list[tuple[str, Sequence[str]]] = [("type", TYPE_NAMES), ("quality", ["quality"])]
     for column in columns:
         plain = column.unit.replace("³", "3")
         units = ["", column.unit, plain, plain.replace("dm3", "l")]
@@ -244,13 +253,15 @@ def _aliases(columns):
     return pairs
 
 
-def _plain(name):
+def _plain(name: str) -> str:
     """Return a column's name without case, blanks, marks and what is in brackets."""
     name = re.sub(r"\(.*?\)|\[.*?\]", "", name.lower()).replace("sulph", "sulf")
     return re.sub(r"[^a-z0-9]", "", name).replace("so2", "sulfurdioxide")
 
 
-def _split(lines, separator, place, columns):
+def _split(
+    lines: list[str], separator: str, place: int, columns: Sequence[Column]
+) -> tuple[list[str], list[Row], list[Row]]:
     """Return the header, the rows of wines and the rows that hold no wine."""
     *above, (end, header) = islice(_records(lines, separator), place + 1)
     left_out = [Row(number, cells) for number, (_, cells) in enumerate(above, 1) if any(cells)]
@@ -265,25 +276,25 @@ def _split(lines, separator, place, columns):
     used = max((_used(row.cells) for row in body), default=0)
     header = header[: max(_used(header), used)]  # spreadsheets add empty columns at the right
     places = {n for n, name in enumerate(_names(header, columns)) if name not in ("", "type")}
-    rows = []
+    rows: list[Row] = []
     for row in body:
         (left_out if _holds_no_wine(row, places, row is body[0]) else rows).append(row)
     return header, rows, left_out
 
 
-def _is_shifted(header, body, columns):
+def _is_shifted(header: list[str], body: list[Row], columns: Sequence[Column]) -> bool:
     """Tell whether rows with one cell more than the header have it at their beginning."""
     names = _names(header, columns)
     colour = body[0].cells[names.index("type")] if "type" in names else ""
     return bool(STARTS_NUMBER.match(colour)) or any(row.cells[-1].strip() for row in body)
 
 
-def _used(cells):
+def _used(cells: list[str]) -> int:
     """Return the number of cells up to the last one that is not empty."""
     return max((place for place, cell in enumerate(cells, 1) if cell.strip()), default=0)
 
 
-def _holds_no_wine(row, places, first):
+def _holds_no_wine(row: Row, places: set[int], first: bool) -> bool:
     """Tell whether a row is a comment, a footer or, as the ``first``, the measurements' units.
 
     ``places`` are those of the measurements.
@@ -294,7 +305,7 @@ def _holds_no_wine(row, places, first):
     return first or filled <= 2 or row.cells[0].startswith("#")
 
 
-def _check_names(header, names, columns):
+def _check_names(header: list[str], names: list[str], columns: Sequence[Column]) -> None:
     """Raise BadFile if the header lacks a measurement or has one twice."""
     counts = Counter(name for name in names if name)
     twice = next((name for name, count in counts.items() if count > 1), None)
@@ -310,7 +321,7 @@ def _check_names(header, names, columns):
         raise BadFile(f"The file has no column {', '.join(missing)}.")
 
 
-def _fit(row, names):
+def _fit(row: Row, names: list[str]) -> Row:
     """Return a row with a cell for each column; with too many or too few it gets a problem."""
     width = len(names)
     cells = row.cells[: max(width, _used(row.cells))]
@@ -320,7 +331,7 @@ def _fit(row, names):
     return Row(row.number, [*cells, *[""] * (width - len(cells))])
 
 
-def _check_rows(table):
+def _check_rows(table: Table) -> None:
     """Raise BadFile if no row has as many cells as the header."""
     if not all(row.problem for row in table.rows):
         return
@@ -334,13 +345,13 @@ def _check_rows(table):
     raise BadFile(f"No row fits the header. Row {first.number}: {first.problem}{advice}")
 
 
-def _free(name, taken):
+def _free(name: str, taken: list[str]) -> str:
     while name in taken:
         name += "_"
     return name
 
 
-def _harmless(cell):
+def _harmless(cell: str) -> str:
     """Return a cell that no spreadsheet takes for a formula."""
     text = cell.lstrip()
     harmless = NUMBER.fullmatch(text.rstrip()) or not text.strip("+- ")
@@ -348,7 +359,7 @@ def _harmless(cell):
     return f"'{cell}" if runs or cell[:1] in ("\t", "\r") else cell
 
 
-def _written(value, decimal):
+def _written(value: Any, decimal: str) -> str:
     """Return a value as a cell: nothing for None, floats with the decimal mark."""
     if value is None:
         return ""

@@ -1,14 +1,17 @@
 """The answer to a file of wines: each row's grade or problem, and how well grades are predicted."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from checks import check
-from files import write
-from served import Answer
+from files import Row, Table, write
+from served import Answer, Served
 
 from wine.columns import GRADES
 from wine.metrics import score
+from wine.spec import Spec
 
 OUTSIDE = "Outside the data: this grade is a guess."
 
@@ -21,13 +24,13 @@ class Line:
     """
 
     number: int
-    wine: dict | None
+    wine: dict[str, Any] | None
     problem: str = ""
     tasted: int | None = None
     answer: Answer | None = None
 
     @property
-    def note(self):
+    def note(self) -> str:
         """What is unlike all real wines, or ""."""
         notes = self.answer.notes.values() if self.answer else ()
         return " ".join([OUTSIDE, *notes]) if notes else ""
@@ -37,31 +40,31 @@ class Line:
 class Answered:
     """A file's lines; ``left_out`` are its rows that hold no wine."""
 
-    lines: list
-    left_out: list
+    lines: list[Line]
+    left_out: list[Row]
 
     @property
-    def graded(self):
+    def graded(self) -> list[Line]:
         """The lines that have a grade."""
         return [line for line in self.lines if line.answer]
 
     @property
-    def seen(self):
+    def seen(self) -> int:
         """The number of graded wines that the model was fitted on."""
-        return sum(line.answer.nearest.distance == 0 for line in self.graded)
+        return sum(line.answer.nearest.distance == 0 for line in self.lines if line.answer)
 
     @property
-    def problems(self):
+    def problems(self) -> list[tuple[int, str]]:
         """Pairs of a row's number and what is wrong with it."""
         return [(line.number, line.problem) for line in self.lines if line.problem]
 
     @property
-    def notes(self):
+    def notes(self) -> list[tuple[int, str]]:
         """Pairs of a row's number and what is unlike the real wines in it."""
         return [(line.number, line.note) for line in self.lines if line.note]
 
     @property
-    def left_out_texts(self):
+    def left_out_texts(self) -> list[tuple[int, str]]:
         """Pairs of the number of a row without a wine and its text."""
         return [
             (row.number, " ".join(filter(None, map(str.strip, row.cells)))[:80])
@@ -69,38 +72,46 @@ class Answered:
         ]
 
     @property
-    def counts(self):
+    def counts(self) -> Counter[tuple[int, str]]:
         """The number of wines by (grade, colour)."""
-        return Counter((line.answer.grade, line.wine["type"]) for line in self.graded)
+        return Counter(
+            (line.answer.grade, line.wine["type"])
+            for line in self.lines
+            if line.answer and line.wine
+        )
 
     @property
-    def scores(self):
+    def scores(self) -> dict[str, float] | None:
         """The metrics of the predictions and the number of wines; None without tasters' grades."""
-        tasted = [line for line in self.graded if line.tasted in GRADES]
+        tasted = [
+            (line.tasted, line.answer)
+            for line in self.lines
+            if line.answer and line.tasted in GRADES
+        ]
         if not tasted:
             return None
         return {"wines": len(tasted)} | score(
-            [line.tasted for line in tasted],
-            [line.answer.grade for line in tasted],
-            [line.answer.score for line in tasted],
+            [grade for grade, _ in tasted],
+            [answer.grade for _, answer in tasted],
+            [answer.score for _, answer in tasted],
         )
 
 
-def answer_all(table, served, colour=None):
+def answer_all(table: Table, served: Served, colour: str | None = None) -> Answered:
     """Return the Answered of a files.Table; ``colour`` is for wines of a file without a type."""
     lines = [_line(row, table, served.spec, colour) for row in table.rows]
     checked = [line for line in lines if line.wine]
-    answers = served.answers([line.wine for line in checked]) if checked else []
+    answers = served.answers([line.wine for line in lines if line.wine]) if checked else []
     for line, answer in zip(checked, answers, strict=True):
         line.answer = answer
     return Answered(lines, table.left_out)
 
 
-def as_file(table, answered, version):
+def as_file(table: Table, answered: Answered, version: int) -> bytes:
     """Return the bytes of the file with the answers as further columns."""
     lines = answered.lines
 
-    def column(cell):
+    def column(cell: Callable[..., Any]) -> list[Any]:
         return [cell(line.answer) if line.answer else None for line in lines]
 
     return write(
@@ -120,7 +131,7 @@ def as_file(table, answered, version):
     )
 
 
-def _line(row, table, spec, colour):
+def _line(row: Row, table: Table, spec: Spec, colour: str | None) -> Line:
     if row.problem:
         return Line(row.number, None, row.problem)
     raw = table.raw(row)
@@ -128,7 +139,7 @@ def _line(row, table, spec, colour):
     return Line(row.number, wine, " ".join(problems.values()), tasted=_tasted(raw.get("quality")))
 
 
-def _tasted(text):
+def _tasted(text: str | None) -> int | None:
     """Return a tasters' grade, None where the cell holds no whole number."""
     try:
         value = float((text or "").strip(" '\"").replace(",", "."))

@@ -1,11 +1,14 @@
 """The real wines nearest to a wine, and whether it is outside the data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.spatial import KDTree
 
 from wine.columns import NAMES, TYPES
+from wine.spec import Column
 
 USUAL = 0.99  # share of the real wines whose nearest other wine is within ``limit``
 SCALE = 0.005  # share of the real wines beyond each end of a slider
@@ -27,7 +30,7 @@ class Neighbours:
     sliders, and ``limit`` the usual distance from a real wine to the next.
     """
 
-    def __init__(self, wines, kind):
+    def __init__(self, wines: pd.DataFrame, kind: str) -> None:
         self.kind, self._rows = kind, wines[wines["type"] == kind].reset_index(drop=True)
         values = self._rows[list(NAMES)].to_numpy(dtype=float)
         self._ids, self._grades = self._rows["wine_id"].tolist(), self._rows["quality"].tolist()
@@ -39,12 +42,12 @@ class Neighbours:
         others = self._tree.query(self._tree.data, k=2)[0][:, 1]  # the first is the wine itself
         self.limit = float(np.quantile(others, USUAL))
 
-    def nearest(self, values, count=5):
+    def nearest(self, values: np.ndarray, count: int = 5) -> pd.DataFrame:
         """Return the rows nearest to one wine's ``values``, (11,), with their ``distance``."""
         away, places = self._tree.query(values / self._spread, k=min(count, len(self._rows)))
         return self._rows.iloc[places].assign(distance=away)
 
-    def nearest_each(self, values):
+    def nearest_each(self, values: np.ndarray) -> list[Neighbour]:
         """Return the nearest Neighbour of each row of measurements, (n, 11)."""
         away, places = self._tree.query(values / self._spread)
         return [
@@ -52,7 +55,9 @@ class Neighbours:
             for distance, place in zip(away, places, strict=True)
         ]
 
-    def notes(self, values, columns, distance):
+    def notes(
+        self, values: list[float], columns: Sequence[Column], distance: float
+    ) -> dict[str, str]:
         """Return what is unlike all real wines, by name; "distance" is about the wine as a whole."""
         notes = {}
         for column, value, low, high in zip(columns, values, *self.ranges, strict=True):
@@ -72,6 +77,6 @@ class Neighbours:
         return notes
 
 
-def by_kind(wines):
+def by_kind(wines: pd.DataFrame) -> dict[str, Neighbours]:
     """Return the Neighbours by colour."""
     return {kind: Neighbours(wines, kind) for kind in TYPES}

@@ -4,13 +4,18 @@ import base64
 import json
 from dataclasses import asdict
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from checks import shown
+from graded import Answered
+from live import State
 from look import render
 from markupsafe import Markup
+from served import Answer, Served
 
 from wine.columns import GRADES, MEASUREMENTS, NAMES, TYPES
+from wine.spec import Column
 
 TELLING = ("alcohol", "volatile_acidity")  # shown of the nearest wines
 ROWS_SHOWN = 200
@@ -18,17 +23,17 @@ SMALL = 0.005  # effects below it are left out
 NO_CURVE = "<p>There is no curve while a value is wrong.</p>"
 
 
-def head(served, state):
+def head(served: Served, state: State) -> str:
     """Return the title, the model's version and date, and what is wrong, if anything."""
     return render("head.html", served=served, state=state)
 
 
-def form(served, wine, notes):
+def form(served: Served, wine: dict[str, Any], notes: dict[str, dict[str, Any]]) -> str:
     """Return the fields, in groups, with the values of a wine: numbers or text as typed.
 
     ``notes`` has the message under a field by name: its ``text``, and whether it is ``bad``.
     """
-    groups = {}
+    groups: dict[str, list[dict[str, Any]]] = {}
     for column in served.spec.columns:
         groups.setdefault(column.group, []).append(
             _measure(served, column, wine[column.name], wine["type"])
@@ -43,7 +48,9 @@ def form(served, wine, notes):
     )
 
 
-def result(served, wine, answer, base, effects):
+def result(
+    served: Served, wine: dict[str, Any], answer: Answer, base: float, effects: dict[str, float]
+) -> str:
     """Return the answer for a wine: grade, score, probabilities, explanation, neighbours."""
     rows = [
         {"wine": row, "values": [f"{row[n]:.{served.columns[n].decimals}f}" for n in TELLING]}
@@ -65,12 +72,12 @@ def result(served, wine, answer, base, effects):
     )
 
 
-def no_result(problems):
+def no_result(problems: dict[str, str]) -> str:
     """Return the result for a wine with problems: an empty glass and what is wrong."""
     return render("no_result.html", problems=list(problems.values()))
 
 
-def why(served, answer):
+def why(served: Served, answer: Answer) -> str:
     """Return a sentence on why the grade is not the most probable one; "" if it is."""
     likeliest = answer.most_probable
     if answer.grade == likeliest:
@@ -87,12 +94,12 @@ def why(served, answer):
     )
 
 
-def along(name):
+def along(name: str) -> str:
     """Return the choice of the measurement for the what-if curve."""
     return render("along.html", columns=MEASUREMENTS, name=name)
 
 
-def what_if(served, wine, name):
+def what_if(served: Served, wine: dict[str, Any], name: str) -> str:
     """Return the curve of the score along one measurement, with the wine itself on it."""
     values, scores = served.what_if(wine, name)
     column, place = served.columns[name], wine[name]
@@ -100,10 +107,10 @@ def what_if(served, wine, name):
     low, high = min(scores.min(), here) - 0.1, max(scores.max(), here) + 0.1
     low, high = np.floor(2 * low) / 2, np.ceil(2 * high) / 2
 
-    def across(value):  # in percent, as the next
+    def across(value: Any) -> Any:  # in percent, as the next
         return 100 * (value - values[0]) / max(values[-1] - values[0], 1e-9)
 
-    def down(score):
+    def down(score: Any) -> Any:
         return 100 * (high - score) / (high - low)
 
     best = int(scores.argmax())
@@ -127,7 +134,7 @@ def what_if(served, wine, name):
     )
 
 
-def many_intro(served):
+def many_intro(served: Served) -> str:
     """Return what a file of wines must have, with a file of examples."""
     lines = [",".join([*NAMES, "type"])]
     for example in served.spec.examples:
@@ -136,12 +143,12 @@ def many_intro(served):
     return render("many.html", content=content)
 
 
-def graded(answered):
+def graded(answered: Answered) -> str:
     """Return the result for a file; ``answered`` is a graded.Answered."""
     return render("graded.html", answered=answered, types=TYPES, limit=ROWS_SHOWN)
 
 
-def program(url, served):
+def program(url: str, served: Served) -> str:
     """Return how to call the model from a program, at the address ``url``.
 
     The examples can be run as they are; the answer shown is this version's own.
@@ -162,7 +169,7 @@ def program(url, served):
     )
 
 
-def as_json(served, wines):
+def as_json(served: Served, wines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the answers for checked wines as the API returns them."""
     return [
         {
@@ -179,7 +186,7 @@ def as_json(served, wines):
     ]
 
 
-def as_typed(value, column):
+def as_typed(value: float | str, column: Column) -> str:
     """Return a value as the field shows it: with the usual decimals, or with all it has."""
     if isinstance(value, str):
         return value
@@ -187,7 +194,7 @@ def as_typed(value, column):
     return fixed if float(fixed) == value else str(value)
 
 
-def _measure(served, column, value, kind):
+def _measure(served: Served, column: Column, value: float | str, kind: str) -> dict[str, Any]:
     """Return what a field shows: its value, scales and spreads by colour, and ranges."""
     place = NAMES.index(column.name)
     scales = {}
@@ -207,7 +214,7 @@ def _measure(served, column, value, kind):
     }
 
 
-def _spread(served, name, kind, scale):
+def _spread(served: Served, name: str, kind: str, scale: list[float]) -> str:
     """Return the distribution of the real wines over a slider's scale, as the path of an area."""
     values = served.wines.loc[served.wines["type"] == kind, name]
     low, high = scale
@@ -219,10 +226,10 @@ def _spread(served, name, kind, scale):
     return f"M0 26 {steps} V26 Z"
 
 
-def _examples(served):
+def _examples(served: Served) -> dict[str, list[tuple[str, str, str]]]:
     """Return the buttons that fill the form: texts and wines, typical and real ones."""
     typical = [(f"typical {kind}", served.typical(kind)) for kind in TYPES]
-    real = [
+    real: list[tuple[str, dict[str, Any]]] = [
         (f"{example.type}, graded {example.quality}", {**example.values, "type": example.type})
         for example in served.spec.examples
     ]
@@ -232,7 +239,7 @@ def _examples(served):
     }
 
 
-def _scale(served, answer):
+def _scale(served: Served, answer: Answer) -> dict[str, Any]:
     """Return the grades' bands on a scale from 3 to 9, and the place of the score, in percent."""
     ends = [GRADES[0], *served.spec.cuts, GRADES[-1]]
     places = [float(np.clip(_across(end), 0, 100)) for end in ends]
@@ -244,15 +251,17 @@ def _scale(served, answer):
             "cuts": ", ".join(f"{cut:.2f}" for cut in served.spec.cuts)}  # fmt: skip
 
 
-def _across(score):
+def _across(score: float) -> float:
     return 100 * (score - GRADES[0]) / (GRADES[-1] - GRADES[0])
 
 
-def _percent(chance):
+def _percent(chance: float) -> str:
     return "<1" if 0 < chance < SMALL else f"{100 * chance:.0f}"
 
 
-def _effects(served, wine, effects):
+def _effects(
+    served: Served, wine: dict[str, Any], effects: dict[str, float]
+) -> list[dict[str, Any]]:
     """Return the measurements that move the score, largest effect first, with bars in percent."""
     ordered = sorted(effects.items(), key=lambda item: -abs(item[1]))
     largest = max(0.2, abs(ordered[0][1]))

@@ -7,6 +7,7 @@ import datetime
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,15 +39,21 @@ class Answer:
     notes: dict[str, str]
 
     @property
-    def most_probable(self):
+    def most_probable(self) -> int:
         """The grade with the highest probability, which need not be the grade."""
-        return max(self.chances, key=self.chances.get)
+        return max(self.chances, key=self.chances.__getitem__)
 
 
 class Served:
     """A version of the model, ready to predict. ``folder`` is the model's; wine.model checks it."""
 
-    def __init__(self, folder, version, registered, description):
+    def __init__(
+        self,
+        folder: str | Path,
+        version: int,
+        registered: datetime.datetime,
+        description: str | None,
+    ) -> None:
         self.version, self.registered = version, registered
         self.model, self.spec = model.load(folder, description)
         self.columns = {column.name: column for column in self.spec.columns}
@@ -54,16 +61,16 @@ class Served:
         self.neighbours = by_kind(self.wines)
         self._masks = _masks(len(NAMES))
 
-    def typical(self, kind):
+    def typical(self, kind: str) -> dict[str, Any]:
         """Return the typical wine of a colour: the median of every measurement."""
         return {name: self.columns[name].typical[kind] for name in NAMES} | {"type": kind}
 
-    def answers(self, wines):
+    def answers(self, wines: list[dict[str, Any]]) -> list[Answer]:
         """Return the Answer for each of some checked wines, at least one."""
         x = np.vstack([_encode(wine) for wine in wines])
         return self._answers(x, model.predict_in_batches(self.model, x))
 
-    def explain(self, wine):
+    def explain(self, wine: dict[str, Any]) -> tuple[Answer, float, dict[str, float]]:
         """Return the Answer, the score of the colour's typical wine, and the measurements' effects.
 
         Effects, by name, say how far each measurement moves the score away from the typical
@@ -79,10 +86,10 @@ class Served:
         effects = np.zeros(len(NAMES))
         for order, places in paths:
             effects[order] += np.diff(scores[places])
-        effects = dict(zip(NAMES, (effects / len(paths)).tolist(), strict=True))
-        return self._answers(end, scores[-1:])[0], float(scores[0]), effects
+        by_name = dict(zip(NAMES, (effects / len(paths)).tolist(), strict=True))
+        return self._answers(end, scores[-1:])[0], float(scores[0]), by_name
 
-    def what_if(self, wine, name):
+    def what_if(self, wine: dict[str, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
         """Return values of one measurement and the wine's score at each, two arrays (POINTS,)."""
         place = NAMES.index(name)
         low, high = self.neighbours[wine["type"]].scales[:, place]
@@ -91,15 +98,15 @@ class Served:
         x[:, place] = values
         return values, model.predict_scores(self.model, x)
 
-    def nearest(self, wine):
+    def nearest(self, wine: dict[str, Any]) -> pd.DataFrame:
         """Return the real wines nearest to a wine, nearest first, as a frame with ``distance``."""
         return self.neighbours[wine["type"]].nearest(_encode(wine)[0, :-1])
 
-    def _answers(self, x, scores):
+    def _answers(self, x: np.ndarray, scores: np.ndarray) -> list[Answer]:
         """Return the Answers of encoded wines (n, 12) with their scores (n,)."""
         grades, chances = decode(scores, self.spec.cuts), probabilities(scores, self.spec.odds)
         inside = prediction_sets(chances, self.spec.set_level)
-        answers = [None] * len(x)
+        answers: list[Any] = [None] * len(x)
         for code, kind in enumerate(TYPES):
             around = self.neighbours[kind]
             places = np.flatnonzero(x[:, -1] == code)
@@ -119,7 +126,7 @@ class Served:
         return answers
 
 
-def latest(project, current):
+def latest(project: Any, current: Served | None) -> Served:
     """Return the served version: ``current`` itself if it is still the newest approved one."""
     try:
         best = serving.served(project.get_model_registry())
@@ -134,12 +141,12 @@ def latest(project, current):
         raise NothingToShow(f"{text[0].upper()}{text[1:].rstrip('.')}.") from error
 
 
-def _encode(wine):
+def _encode(wine: dict[str, Any]) -> np.ndarray:
     """Return a checked wine as the model takes it, (1, 12); see wine.model.encode."""
     return np.array([[*(wine[name] for name in NAMES), TYPES.index(wine["type"])]], dtype=float)
 
 
-def _masks(count):
+def _masks(count: int) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
     """Return which measurements are the wine's own on the way from the typical wine to it.
 
     The distinct masks, bool (m, count), none first and all last, and for each order the pair

@@ -21,7 +21,7 @@ TEXTS = {
 }
 
 
-def links(app):
+def links(app: str) -> list[tuple[str, str]]:
     """Return pairs of a text and an address for the page of ``app``."""
     known = json.loads(FILE.read_text()) if FILE.exists() else {}
     known |= {"data": DATA, "paper": PAPER}

@@ -57,7 +57,7 @@ class Live:
         read: Callable[[Any, Any], Any],
         seconds: float,
         log_in: Callable[[], Any] | None = None,
-    ):
+    ) -> None:
         self._read, self.seconds, self._log_in = read, seconds, log_in or connect
         self._state = State()
         self._wanted = threading.Event()
@@ -101,8 +101,9 @@ class Live:
             self._changed.wait_for(lambda: self._state.rounds > seen, timeout)
         return self.now()
 
-    def _run(self):
+    def _run(self) -> None:
         project = None
+        changes: dict[str, Any]
         while True:
             self._wanted.wait()
             self._wanted.clear()
@@ -138,7 +139,7 @@ def refresh_seconds() -> float:
     return seconds
 
 
-def connect():
+def connect() -> Any:
     """Log in with the ``HOPSWORKS_*`` variables and return the project.
 
     It never asks on the terminal: without a key it raises NotConnected at once.
@@ -176,7 +177,8 @@ def in_words(error: Exception) -> str:
     """Return what went wrong as a sentence for visitors."""
     if isinstance(error, NotConnected):
         return str(error)
-    cause, status = error, None
+    cause: BaseException | None = error
+    status = None
     while cause is not None:
         status = getattr(getattr(cause, "response", None), "status_code", status)
         if isinstance(cause, ssl.SSLError):
@@ -200,19 +202,19 @@ def in_words(error: Exception) -> str:
     return f"{_host()} answered with an error: {type(error).__name__}: {lines[0][:160]}"
 
 
-def _host():
+def _host() -> str:
     return os.environ.get("HOPSWORKS_HOST") or PUBLIC_HOST
 
 
-def _in_time(function, *args):
+def _in_time(function: Callable[..., Any], *args: Any) -> Any:
     """Return ``function(*args)``; NotConnected after GIVE_UP_SECONDS.
 
     The client sets no timeouts: a stalled connection would block it for ever. Its thread is
     left behind and ends with the process.
     """
-    outcome = concurrent.futures.Future()
+    outcome: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
-    def work():
+    def work() -> None:
         try:
             outcome.set_result(function(*args))
         except BaseException as error:
@@ -226,7 +228,7 @@ def _in_time(function, *args):
 
 
 @functools.cache
-def _own_folder():
+def _own_folder() -> str:
     folder = tempfile.mkdtemp(prefix="hopsworks-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)  # it holds the certificates' keys
     return folder

@@ -1,13 +1,17 @@
 """The look both apps share: templates, theme, style sheet, the wine glass, and how an app is launched."""
 
+import datetime
 import functools
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import jinja2
 from links import links
+from live import Live, State
 from markupsafe import Markup
 from sharing import Sharing
 from starlette.middleware import Middleware
@@ -40,17 +44,17 @@ TEMPLATES = jinja2.Environment(
 )
 
 
-def render(template, **values):
+def render(template: str, **values: Any) -> Markup:
     """Return the HTML of a template in templates/, with all values escaped."""
     return Markup(TEMPLATES.get_template(template).render(**values))
 
 
-def _part(macro, *values):
+def _part(macro: str, *values: Any) -> str:
     """Return the HTML of a macro in templates/parts.html."""
     return str(getattr(TEMPLATES.get_template("parts.html").module, macro)(*values))
 
 
-def glass(grade, kind, *, uid, size=150):
+def glass(grade: int | None, kind: str, *, uid: str, size: int = 150) -> str:
     """Return a wine glass as SVG, in the colour of ``kind``: the higher the grade (3-9), the fuller.
 
     ``uid`` is unique on a page. Without a grade the glass is empty.
@@ -58,22 +62,22 @@ def glass(grade, kind, *, uid, size=150):
     return _part("glass", grade, kind, uid, size)
 
 
-def kind_mark(kind):
+def kind_mark(kind: str) -> str:
     """Return the colour of a wine as a dot and a word."""
     return _part("kind_mark", kind)
 
 
-def banner(text, *, bad=True):
+def banner(text: str, *, bad: bool = True) -> str:
     """Return a message as wide as the page; ``text`` is plain text."""
     return _part("banner", text, bad)
 
 
-def moment(when):
+def moment(when: datetime.datetime) -> str:
     """Return a UTC time as people read it: 2026-11-23 09:30 UTC."""
     return f"{when:%Y-%m-%d %H:%M} UTC"
 
 
-def nothing(state, heading):
+def nothing(state: State, heading: str) -> Markup:
     """Return what the page shows without a value: it connects, why nothing is there, how to connect."""
     return render("nothing.html", state=state, heading=heading)
 
@@ -81,21 +85,29 @@ def nothing(state, heading):
 TEMPLATES.globals |= {"moment": moment, "links": links}
 
 
-def launch(app, live, description, middleware=(), **options):
+def launch(
+    app: gr.Blocks,
+    live: Live,
+    description: str,
+    middleware: Sequence[Middleware] = (),
+    **options: Any,
+) -> None:
     """Start reading and open the app; see ``settings``."""
     signal.signal(signal.SIGTERM, _end)
     live.start()
     app.launch(**settings(app, description, middleware), **options)
 
 
-def settings(app, description, middleware=()):
+def settings(
+    app: gr.Blocks, description: str, middleware: Sequence[Middleware] = ()
+) -> dict[str, Any]:
     """Return the options of ``launch``: this look with the folder's own page.css.
 
     ``description`` is what a shared link shows beside the title.
     """
     _describe_once(app)
     css = "".join((HERE / file).read_text() for file in ("shared.css", "page.css"))
-    sharing = Middleware(Sharing, title=app.title, description=description)
+    sharing = Middleware(Sharing, title=str(app.title), description=description)
     return {
         "theme": THEME,
         # not as css=, of which Gradio rewrites every rule: in @media they would mostly match nothing
@@ -109,16 +121,17 @@ def settings(app, description, middleware=()):
     }
 
 
-def _describe_once(app):
+def _describe_once(app: gr.Blocks) -> None:
     """Let Gradio describe each part of the page once.
 
     It would do so for every session, and each API call is one: a fifth of the call's time.
     """
+    block: Any
     for block in app.blocks.values():
         described = block.get_config()
         block.get_config = functools.partial(dict, described)
 
 
-def _end(number, _):
+def _end(number: int, _: Any) -> None:
     """Exit by sys.exit: Spaces are stopped by SIGTERM, which would skip atexit's functions."""
     sys.exit(128 + number)

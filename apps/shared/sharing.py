@@ -3,10 +3,12 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from markupsafe import escape
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import FileResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PICTURE = Path(__file__).with_name("share.png")
 OTHERS = re.compile(rb"<meta\s[^>]*(?:property=\"og:|name=\"twitter:)[^>]*/>")
@@ -15,10 +17,10 @@ OTHERS = re.compile(rb"<meta\s[^>]*(?:property=\"og:|name=\"twitter:)[^>]*/>")
 class Sharing:
     """ASGI middleware that replaces Gradio's metadata in the page with the app's own."""
 
-    def __init__(self, app, title, description):
+    def __init__(self, app: ASGIApp, title: str, description: str) -> None:
         self.app, self.title, self.description = app, title, description
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve /share.png, change the page, and pass on everything else."""
         if scope["type"] == "http" and scope["path"] == "/share.png" and PICTURE.exists():
             await FileResponse(PICTURE)(scope, receive, send)
@@ -27,7 +29,7 @@ class Sharing:
         else:
             await self.app(scope, receive, send)
 
-    def _metadata(self, headers):
+    def _metadata(self, headers: Headers) -> bytes:
         host = os.environ.get("SPACE_HOST")
         url = f"https://{host}" if host else f"http://{headers.get('host', '')}"
         values = {
@@ -50,10 +52,11 @@ class Sharing:
 class _Page:
     """The response with the page, kept until its body is complete."""
 
-    def __init__(self, send, tags):
-        self._send, self._tags, self._start, self._body = send, tags, None, b""
+    def __init__(self, send: Send, tags: bytes) -> None:
+        self._send, self._tags, self._body = send, tags, b""
+        self._start: Any = None
 
-    async def send(self, message):
+    async def send(self, message: Message) -> None:
         """Take a message of the response; after the last one, send the changed page."""
         if message["type"] == "http.response.start":
             self._start = message
