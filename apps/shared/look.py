@@ -49,27 +49,10 @@ def render(template: str, **values: Any) -> Markup:
     return Markup(TEMPLATES.get_template(template).render(**values))
 
 
-def _part(macro: str, *values: Any) -> str:
-    """Return the HTML of a macro in templates/parts.html."""
-    return str(getattr(TEMPLATES.get_template("parts.html").module, macro)(*values))
-
-
-def glass(grade: int | None, kind: str, *, uid: str, size: int = 150) -> str:
-    """Return a wine glass as SVG, in the colour of ``kind``: the higher the grade (3-9), the fuller.
-
-    ``uid`` is unique on a page. Without a grade the glass is empty.
-    """
-    return _part("glass", grade, kind, uid, size)
-
-
-def kind_mark(kind: str) -> str:
-    """Return the colour of a wine as a dot and a word."""
-    return _part("kind_mark", kind)
-
-
 def banner(text: str, *, bad: bool = True) -> str:
     """Return a message as wide as the page; ``text`` is plain text."""
-    return _part("banner", text, bad)
+    parts: Any = TEMPLATES.get_template("parts.html").module
+    return str(parts.banner(text, bad))
 
 
 def moment(when: datetime.datetime) -> str:
