@@ -35,20 +35,21 @@ hypothesis.settings.load_profile("shared machine")
 SYSTEM = {"empty_pipeline", "empty_server", "reader", "server", "project", "browser"}
 SYSTEM |= {"github", "hub", "small"}
 # What takes long must not be begun last. The process that gets test_daily runs the pipeline; the
-# others have files that do without it until it is there.
-FIRST = ("test_faults", "test_bad_input", "test_daily", "test_train", "test_contract", "test_monitor",
-         "test_predictor_service", "test_predictor", "test_server", "test_live", "test_rules")  # fmt: skip
-LAST = ("test_days", "test_pipeline", "test_setup")  # on the pipeline
+# others have files that do without it until test_days.
+LONGEST_FIRST = (
+    "test_faults", "test_bad_input", "test_daily", "test_train", "test_contract", "test_monitor",
+    "test_predictor_service", "test_predictor", "test_server", "test_live", "test_days",
+    "test_setup", "test_pipeline",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
     """Mark what `make check` leaves out; the files that take longest come first."""
-    place = {name: number - len(FIRST) for number, name in enumerate(FIRST)}
-    place |= {name: number + 1 for number, name in enumerate(LAST)}
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
     for item in items:
         if SYSTEM & set(item.fixturenames) or "packages" in item.path.parts:
             item.add_marker(pytest.mark.system)
-    items.sort(key=lambda item: place.get(item.path.stem, 0))
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 @pytest.fixture(scope="session")

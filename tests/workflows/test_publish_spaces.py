@@ -35,9 +35,10 @@ WINE = {
         "estimators",
         "metrics",
         "model",
+        "serving",
         "spec",
     ),
-    "monitor": ("__init__", "columns", "errors", "groups", "metrics", "spec"),
+    "monitor": ("__init__", "columns", "errors", "groups", "metrics", "serving", "spec"),
 }
 
 

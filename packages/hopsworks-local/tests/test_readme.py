@@ -54,8 +54,8 @@ def test_the_figures_are_those_of_the_result_files() -> None:
         f"ready in {speed['process']['server start']:.1f} s",
         f"takes {peak['idle']:.0f} MB",
         f"at most {peak['1,000,000 rows']:.0f} MB while it streams",
-        f"{faults['kills']} times `kill -9`",
-        f"{faults['checks']:,} checks of what was acknowledged",
+        f"`kill -9` of server, client or both, {faults['kills']} times",
+        f"{faults['checks']:,} checks of acknowledged and interrupted calls",
         f"{fuzz['inputs']:,} altered REST and Flight requests",
     ):
         assert claim in page, claim
