@@ -5,7 +5,7 @@
 
 Does what a job's steps do, in a new environment in a temporary folder, against a copy of the
 local Hopsworks' data: make the environment, install requirements-daily.txt from wheels that lie
-on the disk already, as with a warm cache, and run daily.py for yesterday, which has no wine yet,
+on the disk already, as with a warm cache, and run daily.py for the day before the last sixty, which has no wine yet,
 or inference.py, which predicts that wine, against a local server that is reached as a cluster is. Writes results/daily_job.json; seconds are of the clock.
 """
 
@@ -19,13 +19,14 @@ from pathlib import Path
 
 import hopsworks_local
 from benchmarks import common
+from daily import MAX_DAYS
 
 
 def main():
     """Measure both jobs, one after the other."""
     data = common.hopsworks_data()
-    yesterday = datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(days=1)
-    jobs = {"daily.py": ["--date", str(yesterday)], "inference.py": []}
+    missing = datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(days=MAX_DAYS)
+    jobs = {"daily.py": ["--date", str(missing)], "inference.py": []}
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         shutil.copytree(data, folder / "data")
