@@ -269,7 +269,6 @@ def judge(
     return {
         "name": candidate.name,
         "members": list(candidate.members),
-        "balanced": candidate.balanced,
         "complexity": candidate.complexity,
         "within_budget": within_budget,
         **metrics,

@@ -119,10 +119,11 @@ def pins():
 
 
 def pythons():
-    """The Pythons to run the pipeline on."""
+    """The Pythons to run the pipeline on: those that are here and start."""
     named = os.environ.get("PYTHONS", "").split()
+    there = [name for name in ("python3.11", "python3.12", "python3.13") if shutil.which(name)]
     return named or [
-        name for name in ("python3.11", "python3.12", "python3.13") if shutil.which(name)
+        name for name in there if not subprocess.run([name, "-V"], capture_output=True).returncode
     ]
 
 

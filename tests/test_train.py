@@ -97,6 +97,9 @@ def test_the_program_trains_as_train_ipynb_does(empty_pipeline, reader, trained,
     hopsworks = reader(empty_pipeline.copy(tmp_path / "few"))
     features.write(hopsworks.store, WINE, trained.data.wines)
     choose(hopsworks, tmp_path)
+    assert hopsworks.run(train, "--dry-run").endswith("dry run: nothing registered\n")
+    with pytest.raises(serving.NothingServed):
+        registry.served(hopsworks.project)
     printed = hopsworks.run(train)
     assert "ridge, chosen by model_finder.py on 2026-11-23 10:00 UTC\n" in printed
     assert printed.endswith("registered wine_quality version 1\n")
@@ -149,16 +152,6 @@ def test_a_choice_that_is_damaged_missing_or_no_candidate_is_one_clear_line(
         load(hopsworks.project)
     with pytest.raises(WineError, match="no leaderboard in"):
         train.leaderboard(hopsworks.project)
-
-
-@pytest.mark.slow
-def test_a_dry_run_registers_nothing(young, reader, tmp_path):
-    hopsworks = reader(young)
-    choose(hopsworks, tmp_path)
-    dry = processes.succeeded(young.run("-m", "wine.train", "--dry-run"))
-    assert dry.endswith("dry run: nothing registered\n")
-    with pytest.raises(serving.NothingServed):
-        registry.served(hopsworks.project)
 
 
 @pytest.mark.slow

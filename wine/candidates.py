@@ -43,17 +43,16 @@ Maker = Callable[[], BaseEstimator]
 class Candidate:
     """A model to compare. ``make()`` returns it unfitted, with a fixed seed.
 
-    ``complexity`` orders ties (how many things a reader must understand). ``balanced``: SMOTE
-    runs inside its training fold. ``averageable``: it can enter an average (a regressor on the
-    wines as they are). ``members``: the candidates it averages. ``quick``: ``--quick`` compares
-    it, too. ``max_wines``: how many it can learn from in reasonable memory and time.
+    ``complexity`` orders ties (how many things a reader must understand). ``averageable``: it can
+    enter an average (a regressor on the wines as they are). ``members``: the candidates it
+    averages. ``quick``: ``--quick`` compares it, too. ``max_wines``: how many it can learn from in
+    reasonable memory and time.
     """
 
     name: str
     make: Maker
     complexity: int
     quick: bool = False
-    balanced: bool = False
     averageable: bool = False
     members: tuple[str, ...] = ()
     max_wines: float = math.inf
@@ -118,7 +117,6 @@ def _balanced(name: str, make: Maker, complexity: int) -> Candidate:
             [("scale", StandardScaler()), ("balance", smote()), ("model", make())]
         ),
         complexity + 1,
-        balanced=True,
     )
 
 
