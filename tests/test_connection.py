@@ -85,6 +85,7 @@ def rest_error(status, **content):
         (rest_error(500), True),
         (rest_error(503), True),
         (rest_error(501), False),
+        (rest_error(507), False),
         (rest_error(400), False),
         (rest_error(401), False),
         (rest_error(404), False),

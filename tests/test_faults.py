@@ -155,7 +155,8 @@ def test_a_full_disk(told, as_undisturbed, proven):
         ("`inference.py` uploads the pictures", upload),
     ):
         line = refused(done)
-        assert "No space left" in line or "gave up after 2 s" in line
+        assert "disk is full" in line or "No space left" in line
+        assert "Fix this and run again" in line
         proven.row(f"the disk is full as {what}", *shown(line), NOTHING, AS_EVER)
 
 

@@ -94,7 +94,8 @@ def is_transient(error: BaseException) -> bool:
         if isinstance(link, RestAPIError):
             status = link.response.status_code
             overtaken = getattr(link, "error_code", None) in OVERTAKEN
-            return overtaken or status == 429 or (status >= 500 and status != 501)
+            # 501: not supported; 507: the disk is full
+            return overtaken or status == 429 or (status >= 500 and status not in (501, 507))
     return False
 
 

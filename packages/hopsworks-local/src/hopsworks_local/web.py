@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -170,14 +171,17 @@ def _api_error(app: App, http: HttpRequest, error: Exception) -> ApiError:
         case ClientDisconnect() | TimeoutError():
             return http_error(400, "The request ended before its body was complete.")
         case sqlite3.OperationalError():  # a full disk, a file that cannot be written
-            return ApiError(120005, f"The data folder failed: {error}")
+            full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
+            return ApiError(120005, f"The data folder failed: {error}", 507 if full else None)
         case sqlite3.IntegrityError():  # a tag of what another request deleted at this moment
             return ApiError(120005, "The entity was deleted meanwhile.", 409)
         case sqlite3.DatabaseError():
             file = app.folder.database
             return ApiError(120005, f"The metadata file {file} is damaged: {error}")
         case OSError():
-            return ApiError(120000, f"The data folder failed: {error.strerror or error}")
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            message = f"The data folder failed: {error.strerror or error}"
+            return ApiError(120000, message, 507 if full else None)
     return ApiError(120000, "hopsworks_local failed; see its output.")
 
 
