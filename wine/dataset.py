@@ -23,7 +23,7 @@ NEAR = 0.25  # standardised distance under which two wines of a colour count as 
 
 
 def read(folder: str | Path = FOLDER) -> pd.DataFrame:
-    """UCI's two raw files as one frame of 6,497 wines, exactly as published.
+    """Return UCI's two raw files as one frame of 6,497 wines, exactly as published.
 
     Columns: ``wine_id`` ("red-0001": colour and raw row), the eleven measurements, ``type``,
     ``quality``. Raises BadInput, naming the file, when one is missing or its SHA-256 differs.
@@ -67,7 +67,7 @@ SCHEMA = pa.DataFrameSchema(
 
 
 def validate(wines: pd.DataFrame) -> pd.DataFrame:
-    """The wines, if every column is there, of its type, in its range and never missing.
+    """Return the wines if every column is there, of its type, in its range and never missing.
 
     Raises BadInput with one line that names the first columns, values and rows at fault.
     """
@@ -84,24 +84,24 @@ def validate(wines: pd.DataFrame) -> pd.DataFrame:
 
 
 def _fault(case: Any) -> str:
-    """One failed check in words: which column, what was asked of it, where and what it was."""
+    """Return one failed check in words: which column, what was asked of it, where and what it was."""
     column = case.column if case.schema_context == "Column" else "wines"
     row = "" if pd.isna(case.index) else f"row {case.index}: "
     return f"{column}: {case.check} ({row}{case.failure_case})"
 
 
 def clean(wines: pd.DataFrame) -> pd.DataFrame:
-    """The wines without exact copies; of each set of copies the first stays.
+    """Return the wines without duplicates; of each set of them the first stays.
 
     1,177 of UCI's rows repeat another of the same colour in all eleven measurements, and every
-    one of them has the same grade: copied records, not wines tasted twice. Left in, copies land
+    one of them has the same grade: copied records, not wines tasted twice. Left in, they land
     on both sides of a split and a model is praised for remembering them.
     """
     return wines.drop_duplicates([*NAMES, "type", "quality"]).reset_index(drop=True)
 
 
 def near_duplicate_groups(wines: pd.DataFrame) -> np.ndarray:
-    """Group number of every wine, int array of shape (n,), numbered by first appearance.
+    """Return the group number of every wine, ints (n,), numbered by first appearance.
 
     Wines of the same type nearer than NEAR in the eleven standardised measurements
     (Euclidean distance) are linked; connected components are groups.
@@ -112,7 +112,7 @@ def near_duplicate_groups(wines: pd.DataFrame) -> np.ndarray:
 
 
 def nearest_neighbours(wines: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of each wine to the nearest other of its type, and whether their grades agree.
+    """Return the distance of each wine to the nearest of its type, and whether their grades agree.
 
     Two arrays of shape (n,): standardised Euclidean distance, and booleans.
     """
@@ -122,7 +122,7 @@ def nearest_neighbours(wines: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _points(wines: pd.DataFrame) -> np.ndarray:
-    """The standardised measurements, with the colours out of each other's reach."""
+    """Return the standardised measurements, with the colours out of each other's reach."""
     points = StandardScaler().fit_transform(wines[list(NAMES)])
     colour = 10.0 * wines["type"].map(TYPES.index)  # ten standard deviations apart
     return np.column_stack([points, colour])
