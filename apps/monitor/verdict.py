@@ -10,7 +10,7 @@ import datetime
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,8 +69,7 @@ class Window:
         """Return the fewest and the most of ``wines`` (default: the graded ones) that are expected
         to have a predicted grade ``within`` so many of the reference grade."""
         near = abs(np.subtract.outer(GRADES, GRADES)) <= within
-        expected = cast(np.ndarray, self.expected)
-        hits, tried = int(expected[near].sum()), int(expected.sum())
+        hits, tried = int(self.expected[near].sum()), int(self.expected.sum())
         return expected_range(hits, tried, len(self.graded) if wines is None else wines)
 
     @cached_property

@@ -56,7 +56,7 @@ def checked(wine: Any, served: Served) -> dict[str, Any]:
     unknown = sorted(map(str, set(wine) - {*NAMES, "type"}))
     if unknown:
         problems["unknown"] = f"A wine has no {', '.join(unknown)[:200]}."
-    if problems or result is None:
+    if problems:
         raise ValueError(" ".join(problems.values()))
     return result
 
@@ -190,7 +190,7 @@ def add_many_wines(live: Live) -> Any:
             if only is None:
                 text = "Choose the colour of the wines to grade them."
                 return asked, banner(text, bad=False), hidden
-        answered = answer_all(table, served, ONLY.get(only or ""))
+        answered = answer_all(table, served, ONLY.get(only))
         target = Path(tempfile.mkdtemp(dir=Path(path).parent)) / "graded_wines.csv"
         target.write_bytes(as_file(table, answered, served.version))
         button = gr.DownloadButton(value=str(target), visible=True)

@@ -57,12 +57,7 @@ def number(value: Any, column: Column) -> float:
         raise ValueError(f"{column.label} is empty: give a number{unit}.")
     matches = NUMBER.fullmatch(text)
     parsed = float(matches[1].replace(",", ".")) if matches else math.nan
-    if (
-        not matches
-        or not math.isfinite(parsed)
-        or not _is_unit(matches[2], column)
-        or isinstance(value, bool)
-    ):
+    if not math.isfinite(parsed) or not _is_unit(matches[2], column) or isinstance(value, bool):
         raise ValueError(f"{column.label} is “{text[:20]}”: give a number{unit}.")
     low, high = column.possible
     if parsed < 0:

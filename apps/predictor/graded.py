@@ -51,7 +51,7 @@ class Answered:
     @property
     def seen(self) -> int:
         """The number of graded wines that the model was fitted on."""
-        return sum(line.answer.nearest.distance == 0 for line in self.lines if line.answer)
+        return sum(line.answer.nearest.distance == 0 for line in self.graded)
 
     @property
     def problems(self) -> list[tuple[int, str]]:
@@ -74,26 +74,18 @@ class Answered:
     @property
     def counts(self) -> Counter[tuple[int, str]]:
         """The number of wines by (grade, colour)."""
-        return Counter(
-            (line.answer.grade, line.wine["type"])
-            for line in self.lines
-            if line.answer and line.wine
-        )
+        return Counter((line.answer.grade, line.wine["type"]) for line in self.graded)
 
     @property
     def scores(self) -> dict[str, float] | None:
         """The metrics of the predictions and the number of wines; None without tasters' grades."""
-        tasted = [
-            (line.tasted, line.answer)
-            for line in self.lines
-            if line.answer and line.tasted in GRADES
-        ]
+        tasted = [line for line in self.graded if line.tasted in GRADES]
         if not tasted:
             return None
         return {"wines": len(tasted)} | score(
-            [grade for grade, _ in tasted],
-            [answer.grade for _, answer in tasted],
-            [answer.score for _, answer in tasted],
+            [line.tasted for line in tasted],
+            [line.answer.grade for line in tasted],
+            [line.answer.score for line in tasted],
         )
 
 
@@ -101,7 +93,7 @@ def answer_all(table: Table, served: Served, colour: str | None = None) -> Answe
     """Return the Answered of a files.Table; ``colour`` is for wines of a file without a type."""
     lines = [_line(row, table, served.spec, colour) for row in table.rows]
     checked = [line for line in lines if line.wine]
-    answers = served.answers([line.wine for line in lines if line.wine]) if checked else []
+    answers = served.answers([line.wine for line in checked]) if checked else []
     for line, answer in zip(checked, answers, strict=True):
         line.answer = answer
     return Answered(lines, table.left_out)
