@@ -38,7 +38,7 @@ def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(young
     project = reader(young).project
     wines, known = len(trained.data.wines), len(trained.data.train)
     assert compare_with_served(project, trained) is None
-    assert verdict(None).endswith(": this version will be served")
+    assert verdict(None).endswith(": it will be served")
     register(project, trained, None)
 
     worse = compare_with_served(project, noisy(trained, 0.2))

@@ -1,4 +1,4 @@
-"""From raw rows to the wines that everything else uses: all of it, or the last step.
+"""From raw rows to the distinct wines, with their near-duplicate groups and their split.
 
 initialize.ipynb takes the steps one by one and shows each; everyone else calls ``distinct_wines``.
 """

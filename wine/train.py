@@ -384,9 +384,7 @@ def register(project: Any, training: Training, comparison: Comparison | None) ->
 def verdict(comparison: Comparison | None) -> str:
     """Return in one sentence how a model compares with the served one, and what follows."""
     if comparison is None:
-        return (
-            "there is no served model that it could be compared with: this version will be served"
-        )
+        return "no served model can be compared with this version: it will be served"
     result = "worse: registered, but not served" if comparison.worse else "not worse: served"
     return (
         f"against version {comparison.version} on {comparison.wines:,} wines: RMSE "
