@@ -75,6 +75,11 @@ def test_what_is_worse_is_registered_but_not_served_and_what_is_as_good_is(young
         result = compare_with_served(project, dataclasses.replace(trained, data=data))
         assert (result and result.wines) == left
 
+    for approved in (versions[0], versions[2]):
+        approved.delete()
+    with pytest.raises(serving.NothingServed):
+        registry.served(project)
+
 
 def test_a_served_model_that_cannot_be_read_is_replaced(young, reader, trained, capsys):
     project = reader(young).project
