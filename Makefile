@@ -82,7 +82,6 @@ lock:  ## compile the requirements files from pyproject.toml (UPGRADE=--upgrade 
 	$(COMPILE) $(UPGRADE) --generate-hashes -o requirements-test.txt pyproject.toml --group test
 	$(call compile,requirements.txt,--generate-hashes pyproject.toml --group pipeline)
 	$(call compile,requirements-daily.txt,--generate-hashes pyproject.toml)
-	$(call compile,requirements-dask.txt,--generate-hashes pyproject.toml --group pipeline --group dask)
 	$(call compile,requirements-benchmarks.txt,--generate-hashes pyproject.toml --group benchmarks)
 	$(call compile,requirements-install.txt,--generate-hashes --group install)
 	$(call compile,.github/scripts/requirements.txt,--generate-hashes --group publish)

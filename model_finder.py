@@ -10,23 +10,19 @@ which is best: by RMSE, among the models that predict one wine in 5 ms and are b
   python model_finder.py --quick            a few candidates, one repeat
   python model_finder.py --only ridge --only "extra trees"
   python model_finder.py --budget 60 --jobs 4
-  python model_finder.py --scheduler tcp://127.0.0.1:8786   on a Dask cluster
 
 Ctrl-C leaves a valid leaderboard of what is done; the next run continues from there (exit code 130).
 """
 
-import contextlib
 import datetime
 import hashlib
 import inspect
 import io
 import itertools
 import json
-import shutil
 import signal
-import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +43,10 @@ from wine.cli import run
 from wine.connection import connect
 from wine.errors import BadInput, WineError
 from wine.evaluation import PROTOCOL, fit_and_predict
-from wine.metrics import bootstrap_qwk
 from wine.split import FOLDS, REPEATS, folds, training_part
 
 RESULTS = Path("model_finder_results")
-FILES = ("leaderboard.json", "leaderboard.csv", "leaderboard.png", "best.json")
+FILES = ("leaderboard.json", "leaderboard.png", "best.json")
 BEST_FEW = 4  # the averages are made of this many single models
 MAX_WINE_SECONDS = 0.005  # to predict one wine with a served model
 MAX_BYTES = 15e6  # of a served model
@@ -66,16 +61,7 @@ Row = dict[str, Any]  # of the leaderboard; see judge
 @click.option("--only", multiple=True, metavar="NAME", help="Compare only these; repeatable.")
 @click.option("--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="Stop after this.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=2, show_default=True)
-@click.option("--resume/--no-resume", default=True, show_default=True, help="Reuse earlier fits.")
-@click.option("--scheduler", metavar="ADDRESS", help="Fit on the Dask cluster of this scheduler.")
-def main(
-    quick: bool,
-    only: tuple[str, ...],
-    budget: float | None,
-    jobs: int,
-    resume: bool,
-    scheduler: str | None,
-) -> None:
+def main(quick: bool, only: tuple[str, ...], budget: float | None, jobs: int) -> None:
     started = time.monotonic()
     if budget is not None and np.isnan(budget):  # click's range lets it pass
         raise BadInput("--budget is nan: give seconds")
@@ -89,9 +75,8 @@ def main(
     print(f"{len(wines):,} training wines, {len(candidates)} candidates, "
           f"{len(fold_numbers)} x {FOLDS} folds, {jobs} jobs")  # fmt: skip
 
-    with on_cluster(scheduler):
-        fit = fit_and_predict if scheduler else kept_on_disk(fit_and_predict, resume)
-        fits, stopped = fit_all(fit, candidates, wines, fold_numbers, budget=budget, jobs=jobs)
+    fit = kept_on_disk(fit_and_predict)
+    fits, stopped = fit_all(fit, candidates, wines, fold_numbers, budget=budget, jobs=jobs)
     rows = [judge(candidate, fits[candidate.name], truth, fold_numbers)
             for candidate in candidates if candidate.name in fits]  # fmt: skip
     rows += averages(rows, truth, fold_numbers)
@@ -150,43 +135,14 @@ def skip_limited(candidates: list[Candidate], wines: int) -> list[Candidate]:
     return [candidate for candidate in candidates if wines <= candidate.max_wines]
 
 
-@contextlib.contextmanager
-def on_cluster(scheduler: str | None) -> Iterator[None]:
-    """Send joblib's work to a Dask cluster if one is given, else to processes here."""
-    if not scheduler:
-        # Ctrl-C reaches the worker processes, too; only this process must answer it
-        ignore = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
-        with joblib.parallel_config("loky", **ignore):
-            yield
-        return
-    try:
-        from dask.distributed import Client
-    except ImportError as error:
-        raise WineError(
-            "--scheduler needs Dask: pip install --no-deps -r requirements-dask.txt"
-        ) from error
-    try:
-        client = Client(scheduler, timeout=10)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"--scheduler {scheduler}: no Dask scheduler answers there") from error
-    with client, tempfile.TemporaryDirectory() as folder, joblib.parallel_config("dask"):
-        # the scheduler and its workers have the libraries, but not this repository
-        here = Path(__file__).parent
-        client.upload_file(shutil.make_archive(f"{folder}/wine", "zip", here, "wine"))
-        yield
-
-
-def kept_on_disk(fit: Fit, resume: bool) -> Fit:
+def kept_on_disk(fit: Fit) -> Fit:
     """Return ``fit`` with its results cached, so that a stopped run loses only unfinished fits."""
     # other libraries or other code give another fit
     libraries = (imblearn, np, sklearn, xgboost)
     origin = [f"{library.__name__} {library.__version__}" for library in libraries]
     origin += [inspect.getsource(module) for module in (balance, estimators, evaluation, model)]
     digest = hashlib.sha256("\n".join(origin).encode()).hexdigest()[:16]
-    memory = joblib.Memory(RESULTS / "fits" / digest, verbose=0)
-    if not resume:
-        memory.clear(warn=False)
-    return memory.cache(fit)
+    return joblib.Memory(RESULTS / "fits" / digest, verbose=0).cache(fit)
 
 
 def fit_all(
@@ -204,7 +160,9 @@ def fit_all(
     are returned, since others cannot be compared. ``stopped`` is True after Ctrl-C.
     """
     tasks = list(itertools.product(candidates, range(len(fold_numbers)), range(FOLDS)))
-    work = joblib.Parallel(jobs, return_as="generator_unordered")(
+    # Ctrl-C reaches the worker processes, too; only this process must answer it
+    ignore = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
+    work = joblib.Parallel(jobs, backend="loky", return_as="generator_unordered", **ignore)(
         joblib.delayed(numbered)(task, fit, candidate.make(), wines, fold_numbers[repeat] == fold)
         for task, (candidate, repeat, fold) in enumerate(tasks)
     )
@@ -263,8 +221,8 @@ def judge(
     on the luck of the split.
     """
     metrics, draws = evaluation.evaluate(truth, fit["scores"], fold_numbers)
-    free = evaluation.out_of_fold_grades(truth, fit["scores"], fold_numbers, accuracy_loss=1)
-    qwk_free, draws["qwk_free"] = bootstrap_qwk(truth, free, repeats=len(draws))
+    free, free_draws = evaluation.evaluate(truth, fit["scores"], fold_numbers, accuracy_loss=1)
+    draws["qwk_free"] = free_draws["qwk"]
     within_budget = fit["wine_seconds"] < MAX_WINE_SECONDS and fit["size_bytes"] < MAX_BYTES
     return {
         "name": candidate.name,
@@ -272,7 +230,7 @@ def judge(
         "complexity": candidate.complexity,
         "within_budget": within_budget,
         **metrics,
-        "qwk_free": qwk_free,
+        "qwk_free": free["qwk"],
         "se": draws.std(ddof=1).to_dict(),
         **{cost: fit[cost] for cost in COSTS},
         "scores": fit["scores"],
@@ -322,13 +280,11 @@ def pick(rows: list[Row]) -> Row | None:
 
 
 def write(results: dict[str, Any], rows: list[Row], best: Row | None) -> None:
-    """Write leaderboard.json, .csv and .png and, with a best row, best.json."""
+    """Write leaderboard.json and .png and, with a best row, best.json."""
     RESULTS.mkdir(exist_ok=True)
     ranked = sorted(rows, key=lambda row: row["rmse"])
     plain = [{k: v for k, v in row.items() if k not in ("scores", "draws")} for row in ranked]
     replace("leaderboard.json", json.dumps({**results, "rows": plain}, indent=2) + "\n")
-    table = pd.json_normalize(plain).drop(columns="members", errors="ignore")
-    replace("leaderboard.csv", table.to_csv(index=False, float_format="%.5g"))
     name = best["name"] if best else None
     picture = io.BytesIO()
     plots.leaderboard(plain, name).savefig(picture)

@@ -5,6 +5,7 @@ tests/test_faults.py looks at both.
 """
 
 import contextlib
+import functools
 import os
 import random
 import subprocess
@@ -275,11 +276,11 @@ def twice_at_once(data):
 
 
 STORIES = {
-    story.__name__: (story,)
+    story.__name__: story
     for story in (
         daily_killed, inference_killed, upload_killed, finder_killed, registering_killed,
         disk_full, key_withdrawn, model_spoilt, odd_time_zones, twice_at_once,
     )
 }  # fmt: skip
-STORIES |= {"hopsworks_comes_back": (hopsworks_away, True)}
-STORIES |= {"hopsworks_stays_away": (hopsworks_away, False)}
+STORIES["hopsworks_comes_back"] = functools.partial(hopsworks_away, returns=True)
+STORIES["hopsworks_stays_away"] = functools.partial(hopsworks_away, returns=False)

@@ -32,27 +32,18 @@ def data(pipeline_root, empty_pipeline, tmp_path_factory):
 def told(data):
     """What came of every story, as a function of its name. They run three at a time."""
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        futures = {
-            name: pool.submit(*story[:1], data, *story[1:]) for name, story in STORIES.items()
-        }
+        futures = {name: pool.submit(story, data) for name, story in STORIES.items()}
         yield lambda name: futures[name].result(timeout=1200)
         pool.shutdown(cancel_futures=True)
 
 
 @pytest.fixture
-def left(reader):
-    """What a pipeline left in its Hopsworks: the daily rows."""
+def as_undisturbed(reader, data):
+    """Asserts that a pipeline left the daily rows and pictures of one that nothing disturbed."""
 
-    def read(pipeline):
+    def left(pipeline):
         hopsworks = reader(pipeline)
         return {group.name: hopsworks.read(group) for group in (DAILY, PREDICTION)}
-
-    return read
-
-
-@pytest.fixture
-def as_undisturbed(left, data):
-    """Asserts that a pipeline left what one left that nothing disturbed."""
 
     def compare(pipeline, but=()):
         if not data.expected:

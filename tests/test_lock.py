@@ -21,7 +21,6 @@ RUNTIME = "dependencies"
 COMPILED = {  # file -> what of pyproject.toml is in it
     "requirements.txt": (RUNTIME, "pipeline"),
     "requirements-daily.txt": (RUNTIME,),
-    "requirements-dask.txt": (RUNTIME, "pipeline", "dask"),
     "requirements-test.txt": (RUNTIME, "test"),
     "requirements-benchmarks.txt": (RUNTIME, "benchmarks"),
     "requirements-install.txt": ("install",),

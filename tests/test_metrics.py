@@ -12,7 +12,6 @@ from wine.columns import GRADES
 from wine.metrics import (
     METRICS,
     bootstrap,
-    bootstrap_qwk,
     confusion,
     qwk_of,
     score,
@@ -121,15 +120,6 @@ def test_repeats_of_the_same_wines_do_not_feign_more_wines():
     once = bootstrap(truth, grades, grades, repeats=200)
     thrice = bootstrap(truth, np.tile(grades, (3, 1)), np.tile(grades, (3, 1)), repeats=200)
     assert np.allclose(once, thrice)
-
-
-def test_the_draws_of_kappa_are_those_of_the_bootstrap():
-    random = np.random.default_rng(0)
-    truth = random.integers(3, 10, 200)
-    grades = np.where(random.random((2, 200)) < 0.6, truth, 6)
-    whole, draws = bootstrap_qwk(truth, grades, repeats=20)
-    assert whole == pytest.approx(score(np.tile(truth, 2), grades.ravel())["qwk"])
-    assert np.allclose(draws, bootstrap(truth, grades, grades, repeats=20)["qwk"])
 
 
 def test_a_draw_without_the_only_wine_of_a_grade_is_no_better_for_it():

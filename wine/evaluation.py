@@ -149,18 +149,19 @@ def score_out_of_fold(
 
 
 def evaluate(
-    truth: np.ndarray, scores: np.ndarray, fold_numbers: np.ndarray, *, repeats: int = 200
+    truth: np.ndarray, scores: np.ndarray, fold_numbers: np.ndarray, **options: float
 ) -> tuple[dict[str, float], pd.DataFrame]:
     """Return all metrics of P1, and the bootstrap behind their standard errors.
 
-    Returns ``(metrics, draws)``: a dict of floats, and a frame with one row a bootstrap repeat.
+    ``options`` are those of ``out_of_fold_grades``. Returns ``(metrics, draws)``: a dict of
+    floats, and a frame with one row for each of 200 bootstrap repeats.
     Wines are resampled and no model is fitted again: the errors are those of judging these
     fitted models by these wines. Draws are the same wines for every call with the same
     ``truth``, so that the draws of two models can be subtracted (paired bootstrap).
     """
-    grades = out_of_fold_grades(truth, scores, fold_numbers)
+    grades = out_of_fold_grades(truth, scores, fold_numbers, **options)
     metrics = score(np.tile(truth, len(scores)), grades.ravel(), scores.ravel())
-    return metrics, bootstrap(truth, grades, scores, repeats=repeats)
+    return metrics, bootstrap(truth, grades, scores, repeats=200)
 
 
 def compare(

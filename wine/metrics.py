@@ -131,21 +131,6 @@ def bootstrap(
     return pd.DataFrame(rows)
 
 
-def bootstrap_qwk(
-    truth: np.ndarray, grades: np.ndarray, *, repeats: int = 500
-) -> tuple[float, np.ndarray]:
-    """Return the QWK of grades (k, n), and that of resampled wines, shape (repeats,).
-
-    The draws are those of ``bootstrap``.
-    """
-    counts = np.stack([confusion([one] * len(grades), grades[:, i]) for i, one in enumerate(truth)])
-    generator = np.random.default_rng(SEED)
-    draws = [
-        qwk_of(counts[generator.integers(0, len(truth), len(truth))].sum(0)) for _ in range(repeats)
-    ]
-    return float(qwk_of(counts.sum(0))), np.array(draws, dtype=float)
-
-
 def as_grades(values: ArrayLike) -> np.ndarray:
     """Return grades as an int array; ValueError when one is not a whole number in 3-9."""
     values = np.asarray(values)
