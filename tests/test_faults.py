@@ -1,19 +1,23 @@
 """Faults: parts killed, disks full, Hopsworks away, a damaged model, other time zones.
 
-The stories of tests/fault_stories.py run in the background, three at a time; the tests here look
-at what was said and at what is left. What they have proven is the table of docs/faults.md, which
-this file generates.
+Each is done to real processes on its own copy of a pipeline's data; then the same commands run
+again. What these tests have proven is the table of docs/faults.md, which this file generates.
 """
 
-import concurrent.futures
+import contextlib
 import json
+import os
+import random
 import re
+import subprocess
+import time
 
 import pandas as pd
+import psutil
 import pytest
 
-from tests.fault_stories import DAYS, IMAGES, PICTURES, STORIES, Data
-from tests.processes import refused, succeeded
+from tests.processes import FORGET_THE_DAYS, refused, succeeded, today
+from tests.servers import Hopsworks
 from wine import features, registry, serving
 from wine.balance import balance
 from wine.groups import BALANCED, DAILY, PREDICTION, WINE
@@ -21,96 +25,196 @@ from wine.groups import BALANCED, DAILY, PREDICTION, WINE
 pytestmark = pytest.mark.slow
 THIS = "tests/test_faults.py"
 NOTHING, AS_EVER = "nothing", "as undisturbed"
+DAYS = [f"2025-03-{day:02d}" for day in range(7, 13)]  # America's clocks change on the 9th
+MAKE, PREDICT = ("daily.py", "--date", DAYS[-1], "--days", str(len(DAYS))), ("inference.py",)
+PICTURES = ("confusion_matrix.png", "recent_wines.png")
+IMAGES = "wine/files/Resources/images"
+WRITING = ("as it makes the feature group", "as it writes the rows", "as it commits them")
+
+
+# -- pipelines to do it to, and what is left of them ----------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def data(pipeline_root, empty_pipeline, tmp_path_factory):
-    return Data(pipeline_root, empty_pipeline, tmp_path_factory.mktemp)
-
-
-@pytest.fixture(scope="module")
-def told(data):
-    """What came of every story, as a function of its name. They run three at a time."""
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        futures = {name: pool.submit(story, data) for name, story in STORIES.items()}
-        yield lambda name: futures[name].result(timeout=1200)
-        pool.shutdown(cancel_futures=True)
+def begun(pipeline_root, tmp_path_factory):
+    """Pipelines with a served model: with no days, with no predictions, and undisturbed."""
+    pipelines, before = {}, pipeline_root
+    for name, command in (
+        ("no days", ("-c", FORGET_THE_DAYS)),
+        ("no predictions", MAKE),
+        ("undisturbed", PREDICT),
+    ):
+        before = pipelines[name] = before.copy(tmp_path_factory.mktemp("begun") / "hopsworks")
+        succeeded(before.run(*command))
+    return pipelines
 
 
 @pytest.fixture
-def as_undisturbed(reader, data):
+def no_days(begun, tmp_path):
+    return begun["no days"].copy(tmp_path / "hopsworks")
+
+
+@pytest.fixture
+def no_predictions(begun, tmp_path):
+    return begun["no predictions"].copy(tmp_path / "hopsworks")
+
+
+@pytest.fixture
+def as_undisturbed(begun, reader):
     """Asserts that a pipeline left the daily rows and pictures of one that nothing disturbed."""
 
-    def left(pipeline):
-        hopsworks = reader(pipeline)
-        return {group.name: hopsworks.read(group) for group in (DAILY, PREDICTION)}
-
     def compare(pipeline, but=()):
-        if not data.expected:
-            data.expected = left(data.stores["undisturbed"])
-        tables, expected = left(pipeline), data.expected
-        assert expected["daily_wine"]["wine_id"].tolist() == DAYS
-        for name, table in tables.items():
-            pd.testing.assert_frame_equal(
-                table.drop(columns=list(but), errors="ignore"),
-                expected[name].drop(columns=list(but), errors="ignore"),
+        whole = begun["undisturbed"]
+        left, expected = reader(pipeline), reader(whole)
+        assert expected.read(DAILY)["wine_id"].tolist() == DAYS
+        for group in (DAILY, PREDICTION):
+            rows, wanted = (
+                each.read(group).drop(columns=but, errors="ignore") for each in (left, expected)
             )
-        undisturbed = data.stores["undisturbed"].store
+            pd.testing.assert_frame_equal(rows, wanted)
         for picture in PICTURES:
-            drawn, wanted = (
-                (store / IMAGES / picture).read_bytes() for store in (pipeline.store, undisturbed)
-            )
-            assert drawn == wanted, picture
+            drawn, wanted = (each.store / IMAGES / picture for each in (pipeline, whole))
+            assert drawn.read_bytes() == wanted.read_bytes(), picture
 
     return compare
 
 
-# -- what they prove ------------------------------------------------------------------------------
+# -- moments to strike at -------------------------------------------------------------------------
 
 
-WRITING = ("as it makes the feature group", "as it writes the rows", "as it commits them")
+def await_line(process, word):
+    """Return the next line on stdout that has this word in it."""
+    return next(line for line in process.stdout if word in line)
 
 
-def test_daily_runs_that_are_killed(told, as_undisturbed, proven):
-    pipeline, codes = told("daily_killed")
-    assert codes == [-9] * 4
-    as_undisturbed(pipeline)
+def seen(store, pattern):
+    with contextlib.suppress(FileNotFoundError):  # one of them was just removed
+        return {(path, path.stat().st_mtime_ns) for path in store.glob(pattern)}
+    return set()
+
+
+def until(process, pipeline, moment):
+    """Wait until the moment: a pattern of files of which one appears, or a number of seconds after
+    the process has logged in."""
+    if isinstance(moment, float):
+        await_line(process, "Hopsworks: ")
+        time.sleep(moment)
+        return
+    before, end = seen(pipeline.store, moment), time.monotonic() + 600
+    while process.poll() is None and time.monotonic() < end:
+        if not seen(pipeline.store, moment) <= before:
+            return
+        time.sleep(0.003)
+    process.kill()
+    raise AssertionError(f"{moment} was not seen: {process.communicate()}")
+
+
+def kill(pipeline, moment, *command, **options):
+    """Run a program and kill it at a moment, as it writes to a table or a file."""
+    unbuffered = {"PYTHONUNBUFFERED": "1"}
+    with pipeline.start(*command, variables=unbuffered, **options) as process:
+        until(process, pipeline, moment)
+        # its local server and its worker processes, if it has any, die with it
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        process.wait()
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+    assert process.returncode == -9, "it had ended before"
+
+
+def ended(process):
+    """Wait for a process; return it as ``subprocess.run`` does."""
+    stdout, stderr = process.communicate(timeout=600)
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def shown(line, code=1):
+    """Return a line and its exit code for the table, without what differs from run to run."""
+    line = re.sub(r"Hopsworks \(local in [^)]*\)", "Hopsworks (...)", line)
+    line = re.sub(r"(ConnectionError: ).*(\)\. Nothing)", r"\1...\2", line)  # refused, or just cut
+    return re.sub(r"/\S+/(?=hopsworks.sqlite)", "", line), code
+
+
+# -- the faults -----------------------------------------------------------------------------------
+
+
+def test_daily_runs_that_are_killed(no_days, as_undisturbed, proven):
+    table = "wine/tables/daily_wine-*"
+    moments = (
+        table,
+        f"{table}/**/*.parquet",
+        f"{table}/_delta_log/*",
+        random.Random(1).uniform(0, 0.5),
+    )
+    for moment, day in zip(moments, DAYS, strict=False):  # each has a day of its own to write
+        kill(no_days, moment, "daily.py", "--date", day)
+    succeeded(no_days.run(*MAKE))
+    succeeded(no_days.run(*PREDICT))
+    as_undisturbed(no_days)
     for moment in (*WRITING, "at a random moment"):
         proven.row(f"`daily.py` is killed {moment}", "", "killed", NOTHING, AS_EVER)
 
 
-def test_inference_runs_that_are_killed(told, as_undisturbed, proven):
-    pipeline, codes = told("inference_killed")
-    assert codes == [-9] * 6
-    as_undisturbed(pipeline)
+def test_inference_runs_that_are_killed(no_days, as_undisturbed, proven):
+    table = "wine/tables/wine_prediction-*"
+    for number, moment in enumerate((table, f"{table}/**/*.parquet", f"{table}/_delta_log/*")):
+        succeeded(no_days.run("daily.py", "--date", DAYS[2 * number + 1], "--days", "2"))
+        kill(no_days, moment, *PREDICT)
+    for picture in PICTURES:
+        kill(no_days, f"{IMAGES}/{picture}", *PREDICT)
+    kill(no_days, random.Random(2).uniform(0, 0.5), *PREDICT)
+    succeeded(no_days.run(*PREDICT))
+    as_undisturbed(no_days)
     uploading = (f"as it uploads {picture}" for picture in PICTURES)
     for moment in (*WRITING, *uploading, "at a random moment"):
         proven.row(f"`inference.py` is killed {moment}", "", "killed", NOTHING, AS_EVER)
 
 
-def test_uploads_of_the_wines_that_are_killed(told, reader, wines, train, proven):
-    pipeline, codes = told("upload_killed")
-    assert codes == [-9] * 2
+UPLOAD = """
+from wine import dataset, features
+from wine.connection import connect
+from wine.groups import BALANCED, WINE
+from wine.balance import balance
+from wine.prepare import distinct_wines
+from wine.split import training_part
+wines, store = distinct_wines(dataset.read()), connect().get_feature_store()
+features.write(store, WINE, wines)
+features.write(store, BALANCED, balance(training_part(wines)))
+"""
+
+
+def test_uploads_of_the_wines_that_are_killed(
+    empty_pipeline, reader, wines, train, proven, tmp_path
+):
+    pipeline = empty_pipeline.copy(tmp_path / "hopsworks")
+    for moment in ("wine/tables/wine-*", "wine/tables/wine_balanced-*/*.parquet"):
+        kill(pipeline, moment, "-c", UPLOAD)
+    succeeded(pipeline.run("-c", UPLOAD))
     hopsworks = reader(pipeline)
     for group, made in ((WINE, wines), (BALANCED, balance(train))):
         sent = made.sort_values(group.primary_key, ignore_index=True)
         stored = hopsworks.read(group)
         pd.testing.assert_frame_equal(stored[sent.columns], sent, check_dtype=False)
-    for moment in ("as it makes the first feature group",
-                   "as it writes the balanced wines"):  # fmt: skip
+    for moment in ("as it makes the first feature group", "as it writes the balanced wines"):
         proven.row(
             f"initialize's upload is killed {moment}", "", "killed", NOTHING, "every row as sent"
         )
 
 
-def test_searches_that_are_killed(told, reader, pipeline_root, proven):
-    pipeline, codes = told("finder_killed")
-    assert codes == [-9] * 2
-    results = pipeline.store / "finder" / "model_finder_results"
-    best = json.loads((results / "best.json").read_text())
+def test_searches_that_are_killed(begun, reader, proven, tmp_path):
+    pipeline = begun["undisturbed"].copy(tmp_path / "hopsworks")
+    folder = pipeline.store / "finder"
+    folder.mkdir()
+    command = (pipeline.root / "model_finder.py", "--quick", "--only", "ridge")
+    for moment in ("finder/**/output.pkl", "wine/files/Resources/model_finder/*"):
+        kill(pipeline, moment, *command, cwd=folder)
+    succeeded(pipeline.run(*command, cwd=folder))
+    best = json.loads((folder / "model_finder_results/best.json").read_text())
     stored = features.download_text(reader(pipeline).project, "Resources/model_finder/best.json")
     assert json.loads(stored) == best
-    board = json.loads((pipeline_root.root / "model_finder_results/leaderboard.json").read_text())
+    board = json.loads((pipeline.root / "model_finder_results/leaderboard.json").read_text())
     ridge = next(row for row in board["rows"] if row["name"] == "ridge")
     assert all(best[key] == ridge[key] for key in ("name", "qwk", "accuracy", "rmse", "se"))
     for moment in ("after its first fit", "as it uploads its results"):
@@ -118,81 +222,147 @@ def test_searches_that_are_killed(told, reader, pipeline_root, proven):
                    "the same leaderboard")  # fmt: skip
 
 
-def test_registrations_that_are_killed(told, reader, as_undisturbed, proven):
-    pipeline, codes, said = told("registering_killed")
-    assert codes == [-9] * 3
-    hopsworks = reader(pipeline)
+REGISTER = """
+import tempfile
+import pandas as pd
+from wine import registry
+from wine.connection import connect
+project = connect()
+with tempfile.TemporaryDirectory() as folder:
+    files = registry.fetch(registry.served(project), folder)
+    wines = pd.read_csv(f"{files}/wines.csv")
+    again = registry.register(project, files, metrics={"cv_rmse": 0.7}, wines=wines, approved=True,
+                              description="registered again")
+print(f"registered version {again.version}")
+"""
+
+
+def test_registrations_that_are_killed(no_predictions, reader, as_undisturbed, proven):
+    home = "wine/files/Models/wine_quality/*"
+    for moment in (home, f"{home}/Files/model.joblib", f"{home}/model_schema.json"):
+        kill(no_predictions, moment, "-c", REGISTER)
+    said = succeeded(no_predictions.run("-c", REGISTER))
+    succeeded(no_predictions.run(*PREDICT))
+    hopsworks = reader(no_predictions)
     registered = hopsworks.project.get_model_registry().get_models(serving.NAME)
     served = registry.served(hopsworks.project)
     assert f"registered version {served.version}\n" in said
     assert served.version == max(entry.version for entry in registered) > 1
     assert set(hopsworks.read(PREDICTION)["model_version"]) == {served.version}
-    as_undisturbed(pipeline, but=["model_version"])
+    as_undisturbed(no_predictions, but=["model_version"])
     for moment in ("as it makes the model's folder", "as it uploads the model",
                    "as it uploads its schema"):  # fmt: skip
         proven.row(f"train's registration is killed {moment}", "", "killed", NOTHING,
                    "the model is registered under the next free version, and served")  # fmt: skip
 
 
-def test_a_full_disk(told, as_undisturbed, proven):
-    outcome = told("disk_full")
-    if isinstance(outcome, str):
-        proven.lacks(outcome, "the disk is full as")
-    pipeline, daily, inference, upload = outcome
-    as_undisturbed(pipeline)
-    for what, done in (
-        ("`daily.py` writes", daily),
-        ("`inference.py` writes", inference),
-        ("`inference.py` uploads the pictures", upload),
+@pytest.fixture
+def small_disk(proven, tmp_path):
+    """A disk of 16 MB."""
+    if os.geteuid() != 0:
+        proven.lacks("only root may mount a small disk", "the disk is full as")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk]
+    if subprocess.run(mounting, capture_output=True).returncode:
+        proven.lacks("mounting a small disk is not allowed here", "the disk is full as")
+    yield disk
+    # lazy, since a server may still run there when something went wrong
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_a_full_disk(no_days, small_disk, as_undisturbed, proven, tmp_path):
+    small = no_days.copy(small_disk / "hopsworks")
+    hopsworks, rest = Hopsworks(small), small_disk / "rest"
+    for what, command in (
+        ("`daily.py` writes", MAKE),
+        ("`inference.py` writes", PREDICT),
+        ("`inference.py` uploads the pictures", PREDICT),
     ):
+        if "pictures" in what:
+            (small.store / IMAGES / PICTURES[0]).unlink()
+        with contextlib.suppress(OSError), open(rest, "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        done = small.run(*command, variables=hopsworks.env | {"WINE_PATIENCE": "2"})
+        rest.unlink()
+        succeeded(small.run(*command, variables=hopsworks.env))
         line = refused(done)
         assert "disk is full" in line or "No space left" in line
         assert "Fix this and run again" in line
         proven.row(f"the disk is full as {what}", *shown(line), NOTHING, AS_EVER)
+    hopsworks.kill()
+    as_undisturbed(small.copy(tmp_path / "left"))
 
 
-def test_hopsworks_is_killed_and_comes_back(told, as_undisturbed, proven):
-    pipeline, done = told("hopsworks_comes_back")
-    as_undisturbed(pipeline)
-    for what, ended in zip(("insert", "upload"), done, strict=True):
-        succeeded(ended)
-        proven.row(f"Hopsworks is killed in the middle of an {what}, and started again",
-                   "Hopsworks: ConnectionError: ...; trying again in N s", 0, NOTHING, AS_EVER)  # fmt: skip
-
-
-def test_hopsworks_is_killed_and_stays_away(told, as_undisturbed, proven):
-    pipeline, done = told("hopsworks_stays_away")
-    as_undisturbed(pipeline)
-    for what, ended in zip(("insert", "upload"), done, strict=True):
-        line = refused(ended)
+@pytest.mark.parametrize("returns", [True, False], ids=["comes back", "stays away"])
+def test_hopsworks_is_killed(returns, no_days, as_undisturbed, proven):
+    hopsworks = Hopsworks(no_days)
+    for what, command, moment in (
+        ("insert", MAKE, "wine/tables/daily_wine-*"),
+        ("upload", PREDICT, f"{IMAGES}/{PICTURES[0]}"),
+    ):
+        variables = hopsworks.env | ({} if returns else {"WINE_PATIENCE": "1"})
+        process = no_days.start(*command, variables=variables)
+        until(process, no_days, moment)
+        hopsworks.kill()
+        killed = f"Hopsworks is killed in the middle of an {what}, and"
+        if returns:
+            assert "trying again" in await_line(process, "Hopsworks: ConnectionError")
+            hopsworks.start()
+            succeeded(ended(process))
+            said = "Hopsworks: ConnectionError: ...; trying again in N s"
+            proven.row(f"{killed} started again", said, 0, NOTHING, AS_EVER)
+            continue
+        line = refused(ended(process))
         assert "gave up after 1 s" in line
-        proven.row(f"Hopsworks is killed in the middle of an {what}, and stays away longer than "
-                   "WINE_PATIENCE", *shown(line), NOTHING, AS_EVER)  # fmt: skip
+        proven.row(f"{killed} stays away longer than WINE_PATIENCE", *shown(line), NOTHING, AS_EVER)
+        hopsworks.start()
+        succeeded(no_days.run(*command, variables=hopsworks.env))
+    hopsworks.kill()
+    as_undisturbed(no_days)
 
 
-def test_the_key_is_withdrawn_in_the_middle(told, as_undisturbed, proven):
-    pipeline, done = told("key_withdrawn")
-    as_undisturbed(pipeline)
-    line = refused(done, code=2)
+def test_the_key_is_withdrawn_in_the_middle(no_days, as_undisturbed, proven):
+    hopsworks = Hopsworks(no_days)
+    process = no_days.start(*MAKE, variables=hopsworks.env)
+    until(process, no_days, "wine/tables/daily_wine-*")
+    hopsworks.kill()
+    hopsworks.start(key="0123456789abcdef.another")
+    line = refused(ended(process), code=2)
+    hopsworks.kill()
     assert "refused the API key" in line
+    succeeded(no_days.run(*MAKE))
+    succeeded(no_days.run(*PREDICT))
+    as_undisturbed(no_days)
     proven.row(
         "the API key is withdrawn in the middle of an insert", *shown(line, 2), NOTHING, AS_EVER
     )
 
 
-def test_a_model_that_is_not_what_was_registered(told, as_undisturbed, proven):
-    pipeline, done = told("model_spoilt")
-    as_undisturbed(pipeline)
+def test_a_model_that_is_not_what_was_registered(no_predictions, as_undisturbed, proven):
+    (file,) = no_predictions.store.rglob("Models/**/model.joblib")
+    content = file.read_bytes()
+    file.write_bytes(content[:2000] + bytes([content[2000] ^ 1]) + content[2001:])
+    done = no_predictions.run(*PREDICT)
     line = refused(done)
     assert "the model's model.joblib is not the one that was registered" in line
     assert "predicted" not in done.stdout
+    file.write_bytes(content)
+    succeeded(no_predictions.run(*PREDICT))
+    as_undisturbed(no_predictions)
     proven.row("one bit of model.joblib is altered", *shown(line), NOTHING,
                f"(the file put back) {AS_EVER}")  # fmt: skip
 
 
-def test_time_zones(told, as_undisturbed, proven):
-    pipeline, days, dry = told("odd_time_zones")
-    as_undisturbed(pipeline)
+def test_time_zones(no_days, as_undisturbed, proven):
+    zones = ("Pacific/Kiritimati", "Etc/GMT+12")  # at any moment, it is another day in one of them
+    succeeded(no_days.run(*MAKE, variables={"TZ": "America/Los_Angeles"}))
+    succeeded(no_days.run(*PREDICT, variables={"TZ": zones[0]}))
+    as_undisturbed(no_days)
+    days = [today()]
+    dry = [succeeded(no_days.run("daily.py", "--dry-run", variables={"TZ": zone})) for zone in zones]  # fmt: skip
+    days.append(today())  # another one when it is midnight
     for said in dry:
         assert any(f"\n{day}  " in said for day in days), "the day is that of UTC"
         assert "dry run: 60 daily wines made" in said, "every day of the last sixty"
@@ -201,20 +371,12 @@ def test_time_zones(told, as_undisturbed, proven):
     proven.row("daylight saving begins, in America's time zone", "", 0, NOTHING, AS_EVER)
 
 
-def test_two_runs_at_once(told, as_undisturbed, proven):
-    pipeline, done = told("twice_at_once")
-    for name, both in zip(("daily.py", "inference.py"), done, strict=True):
-        for (_, stderr), code in both:
-            assert (code, stderr) == (0, ""), stderr
-        proven.row(f"two runs of `{name}` at once", "", 0, NOTHING, "no row doubled")
-    as_undisturbed(pipeline)
-
-
-def shown(line, code=1):
-    """A line and its exit code for the table, without what differs from run to run."""
-    line = re.sub(r"Hopsworks \(local in [^)]*\)", "Hopsworks (...)", line)
-    line = re.sub(r"(ConnectionError: ).*(\)\. Nothing)", r"\1...\2", line)  # refused, or just cut
-    return re.sub(r"/\S+/(?=hopsworks.sqlite)", "", line), code
+def test_two_runs_at_once(no_days, as_undisturbed, proven):
+    for command in (MAKE, PREDICT):
+        for process in [no_days.start(*command) for _ in range(2)]:
+            succeeded(ended(process))
+        proven.row(f"two runs of `{command[0]}` at once", "", 0, NOTHING, "no row doubled")
+    as_undisturbed(no_days)
 
 
 def test_the_page_says_what_these_tests_have_proven(proven):
