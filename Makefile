@@ -6,7 +6,7 @@ INSTALL := PYTHON='$(PYTHON)' sh install.sh
 # Without it, Python keeps what it compiled: each program starts in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help pipeline apps check types types-local unit test coverage test-all bench lock clean reset
+.PHONY: help pipeline apps check test test-all checks types tests coverage bench lock clean reset
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,27 +25,25 @@ apps:  ## open the predictor (port 7860) and the monitor (7861) on what the pipe
 # three processes for two cores, since the client waits for half a second at every read
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-# the type checkers run beside the tests
-check:  ## install, then lint, types and the tests that need only this process (a minute)
+check: TESTS := tests -m 'not system and not slow and not live'
+check: checks  ## install, then lint, types and the tests that need only this process (a minute)
+
+test: TESTS := -m 'not slow and not live'
+test: checks  ## the same with the pipeline, both apps, the local Hopsworks and the workflows (minutes)
+
+test-all: TESTS := -m 'not live'
+test-all: checks  ## the same with all other tests: kills, altered requests, growth, bad input, ... (long)
+
+checks:
 	@$(INSTALL) requirements-test.txt
 	@$(BIN)/python -m ruff format --check . && $(BIN)/python -m ruff check .
-	@$(MAKE) --no-print-directory -j 3 types types-local unit
+	@$(MAKE) --no-print-directory -j 2 types tests TESTS="$(TESTS)"
 
 types:
 	@$(BIN)/python -m mypy
 
-types-local:
-	@$(BIN)/python -m mypy --cache-dir .mypy_cache/local --config-file packages/hopsworks-local/pyproject.toml \
-		packages/hopsworks-local/src $(LOCAL)
-
-unit:
-	@$(PYTEST) tests -m "not system and not slow and not live"
-
-test: check  ## check, then the pipeline, both apps, the local Hopsworks and the workflows (minutes)
-	@$(PYTEST) -m "system and not slow and not live"
-
-test-all: check  ## check, then all other tests: kills, altered requests, growth, bad input, ... (long)
-	@$(PYTEST) -m "(system or slow) and not live"
+tests:
+	@$(PYTEST) $(TESTS)
 
 # without the tests that hold seconds: tracing takes time, too
 coverage:  ## how much of the code the tests of make test run; fails below the floor (long)
