@@ -34,6 +34,8 @@ PORT = click.IntRange(1, 65535)
 @click.option("--monitor-port", type=PORT, default=7861, show_default=True)
 def main(predictor_port: int, monitor_port: int) -> None:
     """Start both apps, print their addresses when they answer, and stop them with Ctrl-C."""
+    if predictor_port == monitor_port:
+        raise BadInput(f"both apps have port {monitor_port}: choose another for one of them")
     ports = {"predictor": predictor_port, "monitor": monitor_port}
     for space, port in ports.items():
         check_free(space, port)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from apps import run
 from tests.processes import REPOSITORY, copy_project, shell, take_ctrl_c
 from tests.servers import port_of, reserved
 from wine import connection
@@ -254,6 +255,11 @@ def test_make_apps_refuses_a_port_that_is_taken_in_one_line(make_apps, empty_pip
     assert line.startswith(f"error: port {port} of the predictor cannot be used (")
     assert line.endswith(f"make apps PREDICTOR_PORT={port + 10}")
     assert of_make.startswith("make: *** ")
+
+
+def test_one_port_for_both_apps_is_refused():
+    with pytest.raises(BadInput, match="both apps have port 7861: choose another"):
+        run.main(["--predictor-port", "7861"], standalone_mode=False)
 
 
 def test_make_apps_before_make_pipeline_says_so(make_apps, empty_pipeline):

@@ -55,11 +55,14 @@ def read(project: Any, last: History | None) -> History:
 
 
 def write_csv(history: History, folder: str | Path) -> Path:
-    """Write the wines as a CSV file in ``folder``; return its path."""
-    path = Path(folder) / "daily_wines.csv"
+    """Write the wines as a CSV file in ``folder``; return its path.
+
+    A page that copies the file meanwhile has the one before.
+    """
+    path, part = Path(folder) / "daily_wines.csv", Path(folder) / "daily_wines.part"
     whole = {"predicted_grade": "Int64", "model_version": "Int64"}  # some wines have none yet
-    history.wines.astype(whole).to_csv(path, index=False)
-    return path
+    history.wines.astype(whole).to_csv(part, index=False)
+    return part.replace(path)
 
 
 def _rows(store: Any, group: Group) -> pd.DataFrame:

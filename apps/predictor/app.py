@@ -191,7 +191,7 @@ def add_many_wines(live: Live) -> Any:
                 text = "Choose the colour of the wines to grade them."
                 return asked, banner(text, bad=False), hidden
         answered = answer_all(table, served, ONLY.get(only))
-        target = Path(tempfile.mkdtemp(dir=Path(path).parent)) / "graded_wines.csv"
+        target = Path(tempfile.mkdtemp(dir=Path(path).parent)) / f"graded_wines{Path(path).suffix}"
         target.write_bytes(as_file(table, answered, served.version))
         button = gr.DownloadButton(value=str(target), visible=True)
         return asked, page.graded(answered), button

@@ -1,12 +1,16 @@
 """Check that raw values are a wine; a message names the field, the value and the unit."""
 
+import functools
 import math
 import re
+import unicodedata
 from typing import Any
 
 from wine.spec import Column, Spec
 
-NUMBER = re.compile(r"([+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:e[+-]?\d+)?)\s*(.*)", re.IGNORECASE)
+NUMBER = re.compile(
+    r"([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?)\s*(.*)", re.IGNORECASE | re.DOTALL
+)
 PARTS = "free_sulfur_dioxide", "total_sulfur_dioxide"  # the first is a part of the second
 
 
@@ -39,11 +43,16 @@ def check(raw: dict[str, Any], spec: Spec) -> tuple[dict[str, Any] | None, dict[
 def kind(value: Any, types: tuple[str, ...]) -> str:
     """Return the colour of a wine; ValueError says what is wrong with it."""
     text = str("" if value is None else value).strip(" '\"\u00a0")
-    spellings = {spelling: name for name in types for spelling in (name, name[0], f"{name} wine")}
-    if text.lower() in spellings:
-        return spellings[text.lower()]
+    if text.lower() in spellings(types):
+        return spellings(types)[text.lower()]
     given = f"“{text[:20]}”" if text else "empty"
     raise ValueError(f"Type is {given}: give {' or '.join(types)}.")
+
+
+@functools.cache
+def spellings(types: tuple[str, ...]) -> dict[str, str]:
+    """Return the spellings of each colour: in lower case, with and without "wine", its letter."""
+    return {text: name for name in types for text in (name, name[0], f"{name} wine")}
 
 
 def number(value: Any, column: Column) -> float:
@@ -77,8 +86,11 @@ def shown(value: float, column: Column) -> str:
 
 def _is_unit(text: str, column: Column) -> bool:
     """Tell whether the text behind a number is nothing, or the column's unit in some spelling."""
-    return not text or _plain_unit(text) in {_plain_unit(column.unit), column.unit[:1] or None}
+    return not text or plain_unit(text[:40]) == plain_unit(column.unit)
 
 
-def _plain_unit(unit: str) -> str:
-    return re.sub(r"[\s.]|vol|abv", "", unit.lower().replace("³", "3").replace("dm3", "l"))
+def plain_unit(text: str) -> str:
+    """Return a unit in one spelling: "g/l" for g/dm³, "g/ml" for g/cm3 and kg/L, "%" for % vol."""
+    text = re.sub(r"[\s.^-]", "", unicodedata.normalize("NFKC", text.lower()))
+    text = text.replace("dm3", "l").replace("cm3", "ml").replace("kg/l", "g/ml")
+    return "%" if re.fullmatch(r"%?(by)?(vol|volume|abv)%?|%", text) else text

@@ -4,19 +4,24 @@ import codecs
 import csv
 import io
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from checks import spellings
+from headers import BadFile, check_names, check_units, colour_column, names_of, plain
+
+from wine.columns import TYPES
 from wine.spec import Column
 
 MAX_BYTES, MAX_LINES, MAX_WINES, MAX_COLUMNS = 5_000_000, 100_000, 20_000, 200
-MAX_BROKEN = 1_000  # rows with a quote that does not end
+MAX_AGAIN = 10 * MAX_BYTES  # characters read again behind quotes that do not end
 HEADER_LINES = 50  # the header is among these
-SEPARATORS = ",;|\t "  # if two fit a header equally well, the first is used
-HINT = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's own first line
+# if two fit a header equally well, the first is used; some programs write a blank behind commas
+FORMS = [{"delimiter": separator} for separator in ",;|\t"]
+FORMS += [form | {"skipinitialspace": True} for form in (*FORMS, {"delimiter": " "})]
+HINT = re.compile(r"sep=([^\"\r\n])\s*", re.IGNORECASE)  # Excel's own first line
 BOMS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF16_LE: "utf-16-le",
@@ -28,14 +33,14 @@ OTHER_FILES = {
     b"\x89PNG": "a picture",
     b"%PDF": "a PDF",
 }
-TYPE_NAMES = ("type", "colour", "color", "wine type", "wine colour", "wine color")
-NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?\s*%?", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?\s*%?", re.IGNORECASE)
 STARTS_NUMBER = re.compile(r"[\s'\"]*[+-]?[.,]?\d")
+SUMMARIES = {
+    "total", "totals", "sum", "mean", "average", "avg", "median", "min", "minimum", "max",
+    "maximum", "std", "stdev", "count", "summe", "mittelwert", "moyenne", "media", "promedio",
+}  # fmt: skip
+PLAIN = str.maketrans("“”³", "''3")  # Excel takes a file without other such marks for ASCII
 csv.field_size_limit(32_768)  # characters; a cell of Excel holds no more
-
-
-class BadFile(ValueError):
-    """A file that cannot be read as wines; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,8 @@ class Row:
 class Table:
     """A file's wines: ``names`` has the model's name of each column of ``header``, or "".
 
-    ``left_out`` are the rows that hold no wine: titles, units, comments.
+    ``left_out`` are the rows that hold no wine: titles, units, comments, sums. ``colours`` maps
+    cells to colours where the file has, for example, ``is_red`` with 1 and 0.
     """
 
     header: list[str]
@@ -70,10 +76,15 @@ class Table:
     rows: list[Row]
     left_out: list[Row]
     dialect: Dialect
+    colours: dict[str, str]
 
     def raw(self, row: Row) -> dict[str, str]:
         """Return the cells of a row that the model has a name for, by that name."""
-        return {name: cell for name, cell in zip(self.names, row.cells, strict=True) if name}
+        raw = {name: cell for name, cell in zip(self.names, row.cells, strict=True) if name}
+        if self.colours:
+            cell = raw["type"].strip().lower().removesuffix(".0")
+            raw["type"] = self.colours.get(cell, raw["type"])
+        return raw
 
     @property
     def decimal(self) -> str:
@@ -90,22 +101,29 @@ def read(content: bytes, columns: Sequence[Column]) -> Table:
     measurements in any usual spelling and have other columns; ``type`` may be missing.
     """
     text, encoding, bom = _decode(content)
-    if text.count("\n") + text.count("\r") > MAX_LINES:
+    if text.count("\n") + text.count("\r") - text.count("\r\n") > MAX_LINES:
         raise BadFile(f"The file has more than {MAX_LINES:,} lines: give fewer wines at a time.")
     lines = list(io.StringIO(text, newline=""))  # which keeps the line ends
     hint = HINT.fullmatch(lines[0]) if lines else None
-    newline = lines[0][len(lines[0].rstrip("\r\n")) :] or "\n" if lines else "\n"
     lines = lines[1:] if hint else lines
-    separator, place = _find_header(lines, columns, hint)
-    header, rows, left_out = _split(lines, separator, place, columns)
-    names = _names(header, columns)
-    _check_names(header, names, columns)
+    form, place, end = _find_header(lines, columns, hint)
+    newline = lines[end - 1][len(lines[end - 1].rstrip("\r\n")) :] or "\n"
+    header, rows, left_out = _split(lines, form, place, columns)
+    names = [name if name != "type" else "" for name in names_of(header, columns)]
+    check_names(header, names, columns)
+    check_units(header, names, columns)
+    colour, colours = colour_column(header, [row.cells for row in rows])
+    if colour is not None:
+        names[colour] = "type"
+    while rows and _is_summary(rows[-1], names):
+        left_out.append(rows.pop())
     if len(rows) > MAX_WINES:
         raise BadFile(f"The file has {len(rows):,} wines: give at most {MAX_WINES:,} at a time.")
     if not rows:
         raise BadFile("The file has no wines: give a header and one row for each wine.")
-    dialect = Dialect(encoding, bom, separator, hint[0].strip() if hint else "", newline)
-    table = Table(header, names, [_fit(row, names) for row in rows], left_out, dialect)
+    dialect = Dialect(encoding, bom, form["delimiter"], hint[0].strip() if hint else "", newline)
+    left_out.sort(key=lambda row: row.number)
+    table = Table(header, names, [_fit(row, names) for row in rows], left_out, dialect, colours)
     _check_rows(table)
     return table
 
@@ -126,17 +144,17 @@ def write(table: Table, added: dict[str, list[Any]]) -> bytes:
         [*(_harmless(row.cells[place]) for place in keep), *(_written(c, decimal) for c in cells)]
         for row, *cells in zip(table.rows, *added.values(), strict=True)
     ]
-    # the csv module leaves a carriage return unquoted
-    returns = any("\r" in cell for row in rows for cell in row)
-    quoting: Any = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+    header = [*(_harmless(table.header[place]) for place in keep), *added]
     dialect = table.dialect
+    # the csv module leaves some line ends unquoted, and blanks must not hide empty cells
+    breaks = any(end in cell for row in (header, *rows) for cell in row for end in "\r\n")
+    quote: Any = csv.QUOTE_ALL if breaks or dialect.separator == " " else csv.QUOTE_MINIMAL
     if dialect.hint:
         out.write(dialect.hint + dialect.newline)
     writer = csv.writer(
-        out, delimiter=dialect.separator, lineterminator=dialect.newline, quoting=quoting
+        out, delimiter=dialect.separator, lineterminator=dialect.newline, quoting=quote
     )
-    writer.writerow([*(_harmless(table.header[place]) for place in keep), *added])
-    writer.writerows(rows)
+    writer.writerows([header, *rows])
     return dialect.bom + out.getvalue().encode(dialect.encoding, errors="replace")
 
 
@@ -148,8 +166,8 @@ def _decode(content: bytes) -> tuple[str, str, bytes]:
         if content.startswith(start):
             raise BadFile(f"This is {what}, not a CSV file: save the wines as CSV (UTF-8).")
     bom = next((mark for mark in BOMS if content.startswith(mark)), b"")
-    if not bom and content[1:4:2] == b"\0\0":  # Latin letters, each with an empty second byte
-        encodings = ["utf-16-le"]
+    if not bom and b"\0\0" in (content[:4:2], content[1:4:2]):  # Latin letters of two bytes
+        encodings = ["utf-16-be" if content[:1] == b"\0" else "utf-16-le"]
     else:
         # any bytes are text in Latin-1, and come back as they were
         encodings = [BOMS.get(bom, "utf-8"), "cp1252", "latin-1"]
@@ -165,44 +183,43 @@ def _decode(content: bytes) -> tuple[str, str, bytes]:
 
 def _find_header(
     lines: list[str], columns: Sequence[Column], hint: re.Match[str] | None
-) -> tuple[str, int]:
-    """Return the separator and the place, among the records, of the row that names most columns."""
-    best: tuple[int, Any, Any] = (0, None, None)
+) -> tuple[dict[str, Any], int, int]:
+    """Return the form of the rows, and place and end of the one that names most columns."""
+    best: tuple[int, Any, Any, Any] = (0, None, None, None)
     widest = 0
-    for separator in hint[1] if hint else SEPARATORS:
-        for place, (_, cells) in enumerate(_records(lines[:HEADER_LINES], separator)):
+    for form in [{"delimiter": hint[1]}] if hint else FORMS:
+        for place, (end, cells) in enumerate(_records(lines[:HEADER_LINES], form)):
             widest = max(widest, len(cells))
             if best[0] < len(cells) <= MAX_COLUMNS:
                 # a cell with a quote in it was cut by a separator inside of quotes
-                names = _names([cell for cell in cells if '"' not in cell], columns)
+                names = names_of([cell for cell in cells if '"' not in cell], columns)
                 count = len(set(names) - {""})
-                best = max(best, (count, separator, place), key=lambda option: option[0])
+                best = max(best, (count, form, place, end), key=lambda option: option[0])
     if best[0] < 2 and widest > MAX_COLUMNS:
         raise BadFile(f"The file has {widest:,} columns: give at most {MAX_COLUMNS}.")
     if best[0] < 2:
         if not any(line.strip() for line in lines):
             raise BadFile("The file is empty: give a header and one row for each wine.")
         raise BadFile(
-            "The file has no header: name its columns in the first row, as "
+            "No row of the file names the measurements: give a header with "
             f"{', '.join(column.name for column in columns)} and type."
         )
-    return best[1], best[2]
+    return best[1:]
 
 
 def _records(
-    lines: list[str], separator: str, width: int | None = None
+    lines: list[str], form: dict[str, Any], width: int | None = None
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield ``(end, cells)`` of each row: the number of lines up to its end, and its cells.
 
-    A quote that does not end spoils no other row: its line is read alone. So is a row that runs
-    over several lines and does not have the cells of a table of ``width``.
+    ``form`` are options of the csv module. A quote that does not end spoils no other row: its
+    line is read alone. So is a row that runs over several lines and does not have the cells of a
+    table of ``width``.
     """
-    start = broken = 0
+    start = again = 0
     while start < len(lines):
         used = 0
-        reader = csv.reader(
-            lines[start:], delimiter=separator, strict=True, skipinitialspace=separator == " "
-        )
+        reader = csv.reader((lines[n] for n in range(start, len(lines))), strict=True, **form)
         try:
             for cells in reader:
                 if width and reader.line_num > used + 1 and len(cells) not in (width, width + 1):
@@ -210,83 +227,60 @@ def _records(
                 yield start + reader.line_num, cells
                 used = reader.line_num
         except csv.Error:
-            broken += 1
-            if broken > MAX_BROKEN:
-                raise BadFile(
-                    f"The file has more than {MAX_BROKEN:,} rows with a quote that does not end."
-                ) from None
+            again += sum(map(len, lines[start + used : start + reader.line_num]))
+            if again > MAX_AGAIN:
+                raise BadFile("The file has too many quotes that do not end.") from None
             used += 1
-            yield start + used, _alone(lines[start + used - 1], separator)
+            yield start + used, _alone(lines[start + used - 1], form)
         start += used
 
 
-def _alone(line: str, separator: str) -> list[str]:
+def _alone(line: str, form: dict[str, Any]) -> list[str]:
     """Return the cells of one line, also if its quotes do not match."""
     try:
-        cells = next(csv.reader([line], delimiter=separator), [])
+        cells = next(csv.reader([line], **form), [])
         if cells and cells[-1].endswith(("\n", "\r")):  # a quote ran to the line's end: it is none
-            cells = next(csv.reader([line], delimiter=separator, quoting=csv.QUOTE_NONE))
+            cells = next(csv.reader([line], quoting=csv.QUOTE_NONE, **form))
         return cells
     except csv.Error:
         return [line[:200]]
 
 
-def _names(header: list[str], columns: Sequence[Column]) -> list[str]:
-    """Return the model's name of each column of a header, "" where it has none."""
-    known = {_plain(alias): name for name, aliases in _aliases(tuple(columns)) for alias in aliases}
-    names = [known.get(_plain(cell), "") for cell in header]
-    for name in ("type", "quality"):  # a second one is a column of the file's own
-        for place in [place for place, other in enumerate(names) if other == name][1:]:
-            names[place] = ""
-    return names
-
-
-def _aliases(columns: Sequence[Column]) -> list[tuple[str, Sequence[str]]]:
-    """Return pairs of a name and all its spellings: alone, and with the unit behind it."""
-    pairs: list[tuple[str, Sequence[str]]] = [("type", TYPE_NAMES), ("quality", ["quality"])]
-    for column in columns:
-        plain = column.unit.replace("³", "3")
-        units = ["", column.unit, plain, plain.replace("dm3", "l")]
-        pairs.append(
-            (column.name, [text + u for text in (column.name, column.label) for u in units])
-        )
-    return pairs
-
-
-def _plain(name: str) -> str:
-    """Return a column's name without case, blanks, marks and what is in brackets."""
-    name = re.sub(r"\(.*?\)|\[.*?\]", "", name.lower()).replace("sulph", "sulf")
-    return re.sub(r"[^a-z0-9]", "", name).replace("so2", "sulfurdioxide")
-
-
 def _split(
-    lines: list[str], separator: str, place: int, columns: Sequence[Column]
+    lines: list[str], form: dict[str, Any], place: int, columns: Sequence[Column]
 ) -> tuple[list[str], list[Row], list[Row]]:
     """Return the header, the rows of wines and the rows that hold no wine."""
-    *above, (end, header) = islice(_records(lines, separator), place + 1)
+    *above, (end, header) = islice(_records(lines, form), place + 1)
     left_out = [Row(number, cells) for number, (_, cells) in enumerate(above, 1) if any(cells)]
-    below = enumerate(_records(lines[end:], separator, len(header)), place + 2)
+    below = enumerate(_records(lines[end:], form, len(header)), place + 2)
     body = [Row(number, cells) for number, (_, cells) in below if any(map(str.strip, cells))]
-    if (
-        body
-        and all(len(row.cells) == len(header) + 1 for row in body)
-        and _is_shifted(header, body, columns)
-    ):
-        header = ["", *header]  # R leaves out the name above its row names
+    header = _with_unnamed(header, body, columns)
     used = max((_used(row.cells) for row in body), default=0)
     header = header[: max(_used(header), used)]  # spreadsheets add empty columns at the right
-    places = {n for n, name in enumerate(_names(header, columns)) if name not in ("", "type")}
+    names = names_of(header, columns)
+    places = {n for n, name in enumerate(names) if name not in ("", "type")}
+    if body and not any(_numbers(body[0], places)):
+        check_units(body[0].cells, names, columns)
     rows: list[Row] = []
     for row in body:
         (left_out if _holds_no_wine(row, places, row is body[0]) else rows).append(row)
     return header, rows, left_out
 
 
-def _is_shifted(header: list[str], body: list[Row], columns: Sequence[Column]) -> bool:
-    """Tell whether rows with one cell more than the header have it at their beginning."""
-    names = _names(header, columns)
-    colour = body[0].cells[names.index("type")] if "type" in names else ""
-    return bool(STARTS_NUMBER.match(colour)) or any(row.cells[-1].strip() for row in body)
+def _with_unnamed(header: list[str], body: list[Row], columns: Sequence[Column]) -> list[str]:
+    """Return the header with a name for the one cell that most rows may have more.
+
+    It is the first cell in a file of R, which leaves out the name above its row names.
+    """
+    longer = [row.cells for row in body if len(row.cells) == len(header) + 1]
+    if not 2 * len(longer) > len(body):
+        return header
+    names = names_of(header, columns)
+    colour = longer[0][names.index("type")].strip().lower() if "type" in names else ""
+    is_first = colour not in spellings(TYPES) and (
+        STARTS_NUMBER.match(colour) or any(cells[-1].strip() for cells in longer)
+    )
+    return ["", *header] if is_first else [*header, ""]
 
 
 def _used(cells: list[str]) -> int:
@@ -294,31 +288,29 @@ def _used(cells: list[str]) -> int:
     return max((place for place, cell in enumerate(cells, 1) if cell.strip()), default=0)
 
 
+def _numbers(row: Row, places: Iterable[int]) -> list[bool]:
+    """Return for each of the ``places`` that the row has whether a number begins there."""
+    return [bool(STARTS_NUMBER.match(row.cells[n])) for n in places if n < len(row.cells)]
+
+
 def _holds_no_wine(row: Row, places: set[int], first: bool) -> bool:
     """Tell whether a row is a comment, a footer or, as the ``first``, the measurements' units.
 
     ``places`` are those of the measurements.
     """
-    filled = sum(bool(cell.strip()) for cell in row.cells)
-    if any(STARTS_NUMBER.match(row.cells[n]) for n in places if n < len(row.cells)):
-        return filled < 2
-    return first or filled <= 2 or row.cells[0].startswith("#")
+    if sum(bool(cell.strip()) for cell in row.cells) <= 2:
+        return True
+    numbers = sum(_numbers(row, places))
+    comment = row.cells[0].startswith("#")  # or a sample's number, before the measurements
+    return (comment and numbers <= 2) or (first and not numbers)
 
 
-def _check_names(header: list[str], names: list[str], columns: Sequence[Column]) -> None:
-    """Raise BadFile if the header lacks a measurement or has one twice."""
-    counts = Counter(name for name in names if name)
-    twice = next((name for name, count in counts.items() if count > 1), None)
-    if twice:
-        given = " and ".join(
-            f"“{cell.strip()[:40]}”"
-            for cell, name in zip(header, names, strict=True)
-            if name == twice
-        )
-        raise BadFile(f"The file has two columns for {twice}: {given}. Leave one out.")
-    missing = [column.name for column in columns if not counts[column.name]]
-    if missing:
-        raise BadFile(f"The file has no column {', '.join(missing)}.")
+def _is_summary(row: Row, names: list[str]) -> bool:
+    """Tell whether a row has a word such as "mean" outside the measurements, and no colour."""
+    cells = dict(zip(names, row.cells, strict=False))
+    own = [cell for name, cell in zip(names, row.cells, strict=False) if name in ("", "type")]
+    coloured = cells.get("type", "").strip().lower() in spellings(TYPES)
+    return not coloured and any(plain(cell[:40]) in SUMMARIES for cell in own)
 
 
 def _fit(row: Row, names: list[str]) -> Row:
@@ -363,4 +355,8 @@ def _written(value: Any, decimal: str) -> str:
     """Return a value as a cell: nothing for None, floats with the decimal mark."""
     if value is None:
         return ""
-    return str(value).replace(".", decimal) if isinstance(value, float) else str(value)
+    return (
+        str(value).replace(".", decimal)
+        if isinstance(value, float)
+        else str(value).translate(PLAIN)
+    )

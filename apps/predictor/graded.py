@@ -54,6 +54,11 @@ class Answered:
         return sum(line.answer.nearest.distance == 0 for line in self.graded)
 
     @property
+    def off_scale(self) -> int:
+        """The number of graded wines whose tasters' grade the model does not know."""
+        return sum(line.tasted not in (None, *GRADES) for line in self.graded)
+
+    @property
     def problems(self) -> list[tuple[int, str]]:
         """Pairs of a row's number and what is wrong with it."""
         return [(line.number, line.problem) for line in self.lines if line.problem]

@@ -171,7 +171,7 @@ def test_a_wine_outside_the_data_is_graded_and_called_a_guess(page, predictor):
     field(page, "residual_sugar").fill("60")
     message = page.locator("#m-residual_sugar")
     expect(message).to_contain_text("60 g/dm³ is above any red wine the model has seen (")
-    expect(message).to_have_attribute("role", "alert")
+    expect(message).to_have_attribute("role", "status")
     expect(field(page, "residual_sugar")).to_have_attribute("aria-invalid", "false")
     assert_answers(page, predictor)
     outside = page.locator("#result .outside")

@@ -62,7 +62,10 @@ def test_whatever_is_given_is_a_wine_within_the_possible_or_named_by_field(wine,
 @given(number=st.floats(0, 20).map(lambda x: round(x, 3)))
 def test_every_way_to_write_a_number_is_the_same_number(number):
     written = [number, str(number), f" {number} ", str(number).replace(".", ","), f"{number:e}"]
-    written += [f"{number} % vol", f"{number}%", f"'{number}", f"{number} %vol."]
+    written += [
+        f"{number} {unit}" for unit in ("% vol", "%", "%vol.", "Vol.-%", "vol", "% by volume")
+    ]
+    written += [f"'{number}", f"{number}%"]
     assert {checks.number(text, ALCOHOL) for text in written} == {number}
 
 
@@ -79,6 +82,9 @@ def test_a_unit_may_be_spelled_in_any_usual_way():
     sugar = OnlyColumns.columns[NAMES.index("residual_sugar")]
     for text in ("2.5 g/dm³", "2.5 g/dm3", "2.5g/L", "2,5 g/l"):
         assert checks.number(text, sugar) == 2.5
+    density = OnlyColumns.columns[NAMES.index("density")]
+    for text in ("1.1 g/cm³", "1.1 g/ml", "1.1 kg/L"):
+        assert checks.number(text, density) == 1.1
 
 
 def test_the_app_answers_as_wine_model_does(served, wines):

@@ -61,6 +61,7 @@ def spelled(how):
         "camel": lambda name: name.title().replace("_", ""),
         "labels": lambda name: label[name],
         "labels with units": lambda name: f"{label[name]} ({unit[name]})" if unit[name] else label[name],
+        "as UCI's page": lambda name: f"{label[name]} (some acid - {unit[name].replace('dm³', ' dm^3')})",
         "units in square brackets": lambda name: f"{name} [{unit[name].replace('dm³', 'L')}]",
         "spacious": lambda name: f"  {name.replace('_', '   ')}\t",
         "American": lambda name: name.replace("sulph", "sulf"),
@@ -174,12 +175,46 @@ def test_cells_that_a_spreadsheet_would_run_are_made_harmless(served, good):
 
 
 def test_a_carriage_return_in_a_cell_leaves_the_answer_valid(served, good):
-    wines = good.head(2).assign(cellar=["above\rbelow", "one\ntwo"])
-    content = wines.to_csv(index=False, quoting=csv.QUOTE_ALL).encode()
-    answer = answer_file(served, content).decode()
-    rows = list(csv.reader(io.StringIO(answer, newline=""), strict=True))
-    assert len(rows) == 3
-    assert [row[12] for row in rows[1:]] == ["above\rbelow", "one\ntwo"]
+    wines = good.head(2).assign(**{"the\ncellar": ["above\rbelow", "one\ntwo"]})
+    for end in ("\n", "\r\n", "\r"):
+        content = wines.to_csv(index=False, quoting=csv.QUOTE_ALL, lineterminator=end).encode()
+        answer = answer_file(served, content).decode()
+        assert answer.endswith(f'"{end}')
+        rows = list(csv.reader(io.StringIO(answer, newline=""), strict=True))
+        assert [row[12] for row in rows] == ["the\ncellar", "above\rbelow", "one\ntwo"]
+
+
+def test_the_answer_to_a_file_in_ascii_is_in_ascii(served, good):
+    """Excel shows other letters wrongly in a file without a byte order mark."""
+    wines = good.assign(residual_sugar=[60, 999, *good["residual_sugar"][2:]])
+    answer = pd.read_csv(io.BytesIO(answer_file(served, wines.to_csv(index=False).encode())))
+    assert "Residual sugar 60 g/dm3 is above any red wine" in answer["note"][0]
+    assert answer["problem"][1].startswith("Residual sugar is 999 g/dm3: a table wine has 0 to")
+    spoilt = wines.astype({"ph": object})
+    spoilt.loc[2, "ph"] = "sour"
+    answer = answer_file(served, spoilt.to_csv(index=False).encode()).decode("ascii")
+    assert "pH is 'sour': give a number." in answer
+
+
+def test_the_answer_to_a_file_with_blanks_between_can_be_read_back(served, good):
+    wines = good.head(3).assign(lot=["", "a b", "c"])
+    answer = answer_file(served, wines.to_csv(index=False, sep=" ", quoting=csv.QUOTE_ALL).encode())
+    table, answered = grade(served, answer)
+    assert_graded(served, answered, good.head(3))
+    assert [row.cells[12] for row in table.rows] == ["", "a b", "c"]
+    assert [row.cells[-1] for row in table.rows] == ["", "", ""]
+
+
+def test_one_odd_row_does_not_change_what_an_unnamed_column_is(served, good):
+    lines = good.head(6).to_csv(sep=" ", index_label=False).splitlines()
+    lines[3] = "2 7.8"
+    _, answered = grade(served, "\n".join([*lines, "# the end"]).encode())
+    assert_graded(served, answered, good.iloc[[0, 1, 3, 4, 5]])
+    behind = "\n".join(
+        f"{line},ok" if n else line for n, line in enumerate(good.to_csv(index=False).splitlines())
+    )
+    _, answered = grade(served, behind.encode())
+    assert_graded(served, answered, good)
 
 
 def test_a_bad_row_never_costs_the_others(served, good):
@@ -231,6 +266,9 @@ def test_with_the_tasters_grades_the_answer_says_how_well_they_are_predicted(ser
     assert answered.seen > 20
     _, without = grade(served, wines.drop(columns="quality").to_csv(index=False).encode())
     assert without.scores is None
+    wines["quality"] = [11, 6.5, *wines["quality"][2:]]
+    _, answered = grade(served, wines.to_csv(index=False).encode())
+    assert (answered.scores["wines"], answered.off_scale) == (298, 1)
 
 
 def many(good, count):
@@ -250,8 +288,16 @@ def many(good, count):
          "The file has more than 100,000 lines: give fewer wines at a time."),
         ("a cell of 4 MB", lambda good: good.to_csv(index=False) + "x" * 4_000_000, None),
         ("one quote, then 4 MB", lambda good: good.to_csv(index=False) + '"' + "x\n" * 90_000, None),
-        ("a quote in each of 20,000 rows", lambda good: good.to_csv(index=False) + '"1,2\n' * 20_000,
-         "The file has more than 1,000 rows with a quote that does not end."),
+        ("a quote in each of 19,000 rows", lambda good: good.to_csv(index=False) + '"1,2\n' * 19_000, None),
+        ("90,000 quotes that each run to the end",
+         lambda good: good.to_csv(index=False) + 'a","b","b","b\n' * 90_000,
+         "The file has too many quotes that do not end."),
+        ("cells of 32,000 digits",
+         lambda good: many(good, 150).assign(lot="1" * 32_000 + "x").to_csv(index=False), None),
+        ("a measurement of 30,000 digits and two lines",
+         lambda good: many(good, 100).assign(ph="1" * 30_000 + "x\ny").to_csv(index=False), None),
+        ("49 lines of 32,000 brackets above the header",
+         lambda good: ("(" * 32_000 + "\n") * 49 + good.to_csv(index=False), None),
         ("5 MB of commas", lambda good: good.to_csv(index=False) + "," * 4_900_000, None),
         ("a wine with 4.8 million commas", lambda good: good.to_csv(index=False).strip() + "," * 4_800_000,
          None),
@@ -283,8 +329,11 @@ def test_rows_are_numbered_as_in_a_spreadsheet(served, good):
 def accepted():
     """Return pairs: what is unusual about a file, and how to write it from a frame with quality."""
 
-    def text(wines, **options):
-        return wines.drop(columns="quality").to_csv(index=False, **options)
+    def text(wines, below=None, **options):
+        wines = wines.drop(columns="quality")
+        if below is not None:
+            wines = pd.concat([wines, below.agg(["sum", "mean"])])
+        return wines.to_csv(index=below is not None, **options)
 
     def blank(wines):
         return wines.rename(columns=lambda name: name.replace("_", " "))
@@ -307,17 +356,27 @@ def accepted():
         ("comment lines above the header",
          lambda w: "# LabSoft 4.2\n# 2026-11-23, 14:05\n" + text(w)),
         ("a comment below the wines", lambda w: text(w) + "# exported by LabSoft\n"),
-        ("a sum below the wines", lambda w: text(w) + "Total: 6 wines,,,,,,,,,,,\n"),
+        ("a comment with a comma in it", lambda w: text(w) + "# exported by LabSoft, 14:05\n"),
+        ("a count below the wines", lambda w: text(w) + "Total: 6 wines,,,,,,,,,,,\n"),
+        ("sums and means below the wines",
+         lambda w: text(w.set_index(pd.Index(list("abcdef"), name="sample")), below=w[[*NAMES]])),
         ("units in a row of their own",
          lambda w: text(w).replace("\n", "\ng/l,g/l,g/l,-,g/l,g/l,mg/l,mg/l,g/l,g/ml,% vol,\n", 1)),
         ("units in brackets",
          lambda w: text(w.rename(columns=spelled("labels with units")))),
-        ("units behind the numbers", lambda w: text(w.assign(alcohol=w["alcohol"].map("{} %".format)))),
+        ("units in brackets as UCI has them", lambda w: text(w.rename(columns=spelled("as UCI's page")))),
+        ("units behind the numbers", lambda w: text(w.assign(
+            alcohol=w["alcohol"].map("{} Vol.-%".format), density=w["density"].map("{} g/ml".format)))),
+        ("`Free SO₂` and `Total SO₂`",
+         lambda w: text(w.rename(columns=lambda n: n.replace("_sulfur_dioxide", " SO₂")))),
+        ("a blank behind each comma, text in quotes",
+         lambda w: text(w, quoting=csv.QUOTE_NONNUMERIC).replace(",", ", ")),
         ("hyphens for blanks", lambda w: text(w.rename(columns=lambda n: n.replace("_", "-")))),
         ("a column of formulas", lambda w: text(w.assign(name="=1+1"))),
         ("empty columns at the right", lambda w: text(w).replace("\n", ",,,\n")),
         ("empty lines below the wines", lambda w: text(w) + ",,,,,,,,,,,\n" * 50),
         ("UTF-16, as Excel's Unicode text", lambda w: text(w, sep="\t").encode("utf-16")),
+        ("UTF-16 of the other byte order, without its mark", lambda w: text(w).encode("utf-16-be")),
         ("a byte order mark", lambda w: text(w).encode("utf-8-sig")),
         ("line ends of an old Mac", lambda w: text(w, lineterminator="\r")),
         ("everything in quotes", lambda w: text(w, quoting=csv.QUOTE_ALL)),
@@ -328,6 +387,10 @@ def accepted():
          lambda w: text(w.assign(type=[t[0].upper() if n % 2 else f"{t.title()} wine"
                                        for n, t in enumerate(w["type"])]))),
         ("`Colour` for `type`", lambda w: text(w.rename(columns={"type": "Colour"}))),
+        ("`Style` for `type`", lambda w: text(w.rename(columns={"type": "Style"}))),
+        ("`type` beside a `colour` such as ruby", lambda w: text(w.assign(colour="ruby")[["colour", *w]])),
+        ("`is_red` with 1 and 0",
+         lambda w: text(w.assign(is_red=(w["type"] == "red").astype(int)).drop(columns="type"))),
     ]  # fmt: skip
 
 
@@ -394,6 +457,10 @@ def refused():
         ("wines without a header", lambda w: w.to_csv(index=False, header=False)),
         ("no column `density`", lambda w: w.drop(columns="density").to_csv(index=False)),
         ("`alcohol` and `Alcohol`", lambda w: w.assign(Alcohol=10).to_csv(index=False)),
+        ("`residual_sugar (g/100 ml)`",
+         lambda w: w.rename(columns={"residual_sugar": "residual_sugar (g/100 ml)"}).to_csv(index=False)),
+        ("a row of units with `g/l` for sulphur dioxide",
+         lambda w: w.to_csv(index=False).replace("\n", "\ng/l,g/l,g/l,-,g/l,g/l,g/l,g/l,g/l,g/ml,% vol,\n", 1)),
         ("decimal commas without quotes, commas between",
          lambda w: w.to_csv(index=False, decimal=",", quoting=csv.QUOTE_NONE, quotechar=None,
                             sep=";").replace(";", ",")),
@@ -457,11 +524,11 @@ def give(page, path):
     page.locator("input[type=file]").set_input_files(path)
 
 
-def download(page):
+def download(page, name="graded_wines.csv"):
     """Return the bytes of the file that the page's button downloads."""
     with page.expect_download() as given:
         page.get_by_role("button", name="Download the graded wines").click()
-    assert given.value.suggested_filename == "graded_wines.csv"
+    assert given.value.suggested_filename == name
     return given.value.path().read_bytes()
 
 
@@ -492,15 +559,15 @@ def test_the_page_shows_the_rows_and_gives_the_file_back(page, predictor, six, t
 
 def test_the_page_asks_for_the_colour_once(page, predictor, raw, tmp_path):
     wines = raw[raw["type"] == "white"].head(4)
-    wines[[*NAMES]].to_csv(tmp_path / "white.csv", index=False)
+    wines[[*NAMES]].to_csv(tmp_path / "white.tsv", index=False, sep="\t")
     asked = page.get_by_role("radiogroup", name="The file has no column for the colour")
-    give(page, tmp_path / "white.csv")
+    give(page, tmp_path / "white.tsv")
     expect(page.get_by_label("All are white")).to_be_visible()
     expect(page.locator("#graded")).to_have_text("Choose the colour of the wines to grade them.")
     expect(page.get_by_role("button", name="Download the graded wines")).to_have_count(0)
     page.get_by_label("All are white").check()
     expect(page.locator("#graded h2").first).to_have_text("4 of 4 wines graded")
-    answer = pd.read_csv(io.BytesIO(download(page)))
+    answer = pd.read_csv(io.BytesIO(download(page, "graded_wines.tsv")), sep="\t")
     grades = model.predict(predictor.served.model, predictor.served.spec, wines)[0]
     assert answer["predicted_grade"].tolist() == grades.tolist()
     # a file that says so itself is not asked about
@@ -514,7 +581,9 @@ def test_the_page_asks_for_the_colour_once(page, predictor, raw, tmp_path):
 def test_a_file_that_is_refused_leaves_nothing_to_download(page, tmp_path, six):
     (tmp_path / "letter.csv").write_text("Dear all,\nthe wines are attached.\n")
     give(page, tmp_path / "letter.csv")
-    expect(page.locator("#graded .banner.bad")).to_contain_text("The file has no header: name")
+    expect(page.locator("#graded .banner.bad")).to_contain_text(
+        "No row of the file names the measurements"
+    )
     expect(page.get_by_role("button", name="Download the graded wines")).to_have_count(0)
     six.to_csv(tmp_path / "wines.csv", index=False)
     give(page, tmp_path / "wines.csv")
