@@ -1,7 +1,7 @@
 """Part 4: make the wine of the day and save it to Hopsworks.
 
-Randomises the values of a real wine, finds the nearest real wine and skews that a little. The
-day is the seed: the same date gives the same wine, so running this again changes nothing.
+Randomises the values of a real wine, finds the nearest real wine and changes it slightly. The day
+is the seed: the same date gives the same wine, so running this again changes nothing.
 
 \b
   python daily.py                             every missing day of the last 60, today (UTC) included
@@ -9,9 +9,9 @@ day is the seed: the same date gives the same wine, so running this again change
   python daily.py --date 2026-11-23 --days 7  the seven days up to this one
   python daily.py --dry-run                   show the wines, save nothing
 
-On a first run that is 60 wines. Days missing for more than 60 days stay missing until they are
-asked for with --date and --days. The variables WINE_DATE, WINE_DAYS and WINE_DRY_RUN do the same
-as the options; an empty variable counts as not given.
+On a first run that is 60 wines. Older days are made only with --date and --days. The variables
+WINE_DATE, WINE_DAYS and WINE_DRY_RUN do the same as the options; an empty variable counts as not
+given.
 """
 
 import datetime
@@ -86,10 +86,11 @@ def days_to_fill(last: datetime.date | None, count: int | None) -> list[datetime
     last = last or today
     if last > today:
         raise BadInput(f"--date {last} is in the future: today is {today} (UTC)")
-    first = last - datetime.timedelta(days=count - 1)
-    if first < FIRST_DAY:
-        raise BadInput(f"--date {last} is too long ago: the first day is {FIRST_DAY}")
-    return [first + datetime.timedelta(days=day) for day in range(count)]
+    if (last - FIRST_DAY).days < count - 1:
+        raise BadInput(
+            f"--date {last} with --days {count} is too early: {FIRST_DAY} is the first day"
+        )
+    return [last - datetime.timedelta(days=day) for day in reversed(range(count))]
 
 
 def describe(wine: Any) -> str:

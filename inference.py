@@ -1,8 +1,7 @@
-"""Part 5: predict every daily wine that has no prediction yet, and count how it goes.
+"""Part 5: predict every daily wine that has no prediction yet, and report the agreement.
 
 Saves the predictions to Hopsworks, and a confusion matrix (grades 3-9) and a picture of the
-latest wines to Resources/images. The counts are those of the saved predictions. Running it again
-changes nothing; what was deleted is made again.
+latest wines to Resources/images. Running it again changes nothing; what was deleted is made again.
 
 \b
   python inference.py             predict what is new

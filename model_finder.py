@@ -1,9 +1,10 @@
-"""Part 2: find the best model, and say how sure that is.
+"""Part 2: find the best model, and report the uncertainty.
 
 Fetches the wines from Hopsworks, cross-validates every candidate of wine/candidates.py under
 protocol P1 on the training wines, averages the best few, and writes a leaderboard and the best
-configuration to model_finder_results/ and to Hopsworks (Resources/model_finder). ``pick`` says
-which is best: by RMSE, among the models that predict one wine in 5 ms and are below 15 MB.
+configuration to model_finder_results/ and to Hopsworks (Resources/model_finder). The best has the
+lowest RMSE of the models that predict one wine in 5 ms and are below 15 MB; docs/protocol.md says
+how ties are broken.
 
 \b
   python model_finder.py                    all candidates, two repeats
@@ -59,8 +60,12 @@ Row = dict[str, Any]  # of the leaderboard; see judge
 @click.command(help=__doc__)
 @click.option("--quick", is_flag=True, help="A few candidates and one repeat: about half a minute.")
 @click.option("--only", multiple=True, metavar="NAME", help="Compare only these; repeatable.")
-@click.option("--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="Stop after this.")
-@click.option("--jobs", type=click.IntRange(1, 256), default=2, show_default=True)
+@click.option(
+    "--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="Stop after SECONDS."
+)
+@click.option(
+    "--jobs", type=click.IntRange(1, 256), default=2, show_default=True, help="Fits at a time."
+)
 def main(quick: bool, only: tuple[str, ...], budget: float | None, jobs: int) -> None:
     started = time.monotonic()
     if budget is not None and np.isnan(budget):  # click's range lets it pass

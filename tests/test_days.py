@@ -87,7 +87,7 @@ def test_missing_days_are_filled_also_before_a_later_wine(young, reader):
     assert len(days) == 61
     assert days[1:] == [days[-1] - datetime.timedelta(days=back) for back in range(59, -1, -1)]
     assert days[-1] in (today(), today() - datetime.timedelta(days=1))
-    with pytest.raises(BadInput, match=r"is too long ago: the first day is 2000-01-01"):
+    with pytest.raises(BadInput, match=r"--days 11 is too early: 2000-01-01 is the first day"):
         hopsworks.run(daily, "--date", "2000-01-10", "--days", "11")
 
 

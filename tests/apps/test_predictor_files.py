@@ -500,11 +500,11 @@ def test_the_page_says_what_these_tests_have_proven(proven):
         "files-of-wines.md",
         """# Files of wines
 
-What the predictor makes of CSV files as people have them. The answer comes back in the encoding, separator,
+How the predictor handles typical CSV files. The answer comes back in the encoding, separator,
 decimal mark and line ends of the file, with the grades in further columns. tests/apps/test_predictor_files.py
 proves each row and generates this page.
 """,
-        ("given", "what becomes of it", "read as"),
+        ("given", "result", "read as"),
     )
 
 

@@ -16,7 +16,9 @@ def test_the_contract_is_tried_where_the_variables_lead(github, tmp_path, monkey
         run = github.run(
             "live.yml",
             secrets={"HOPSWORKS_API_KEY": server.env["HOPSWORKS_API_KEY"]},
-            vars={  # HOPSWORKS_PROJECT is not among them, so it is passed empty
+            vars={
+                "HOPSWORKS_PROJECT": "production",  # which is left alone
+                "HOPSWORKS_LIVE_PROJECT": "wine",
                 "HOPSWORKS_HOST": server.env["HOPSWORKS_HOST"],
                 "HOPSWORKS_PORT": server.env["HOPSWORKS_PORT"],
                 "HOPSWORKS_HOSTNAME_VERIFICATION": "false",  # its certificate is its own
