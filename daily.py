@@ -63,8 +63,6 @@ def main(date: datetime.datetime | None, days: int | None, dry_run: bool) -> Non
     missing = [day for day in window if day not in present]
 
     generated = pd.DataFrame([generate(day, wines) for day in missing])
-    for wine in generated.itertuples():
-        print(describe(wine))
     if generated.empty:
         message = f"nothing to do: no day is missing from {window[0]} to {window[-1]}"
     elif dry_run:
@@ -72,6 +70,8 @@ def main(date: datetime.datetime | None, days: int | None, dry_run: bool) -> Non
     else:
         features.write(store, DAILY, generated)
         message = f"saved {summary.count(len(generated), 'daily wine')}, the last of {missing[-1]}"
+    for wine in generated.itertuples():  # after saving: nobody has to read it
+        print(describe(wine))
     print(message)
     summary.add(f"Daily wine: {message}", *map(summary.wine_table, generated.tail(1).itertuples()))
 

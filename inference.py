@@ -43,14 +43,14 @@ def main(dry_run: bool) -> None:
     new = wines[~wines["wine_id"].isin(predictions["wine_id"])]
     if len(new):
         predicted = predict(project, new)
+        if not dry_run:
+            features.write(store, PREDICTION, predicted)
         for row in predicted.itertuples():
             print(f"{row.wine_id}  {row.type}, predicted {row.predicted_grade} "
                   f"(score {row.predicted_score:.2f}), reference grade {row.reference_grade}, "
                   f"model version {row.model_version}")  # fmt: skip
         summary.add(summary.prediction_table(predicted))
         predictions = pd.concat([predictions, predicted]) if len(predictions) else predicted
-        if not dry_run:
-            features.write(store, PREDICTION, predicted)
     counts = confusion(predictions["reference_grade"], predictions["predicted_grade"])
     message = f"saved {summary.count(len(new), 'prediction')} and the pictures"
     if dry_run:

@@ -58,14 +58,15 @@ install() {
             --editable packages/hopsworks-local --editable .
 }
 
-with_dots() {
-    "$@" &
-    while kill -0 $! 2>/dev/null; do
+with_dots() { # in the foreground, so that Ctrl-C stops it
+    while kill -0 $$ 2>/dev/null; do
         printf .
         sleep 1
-    done
+    done &
+    "$@" && status=0 || status=$?
+    { kill $! && wait $!; } 2>/dev/null || true
     echo
-    wait $!
+    return $status
 }
 
 if ! usable; then
@@ -81,6 +82,7 @@ fi
 printf '%s' "installing $file into .venv, with Python $(version .venv/bin/python) "
 rm -f .venv/installed-*
 with_dots install || fail "the installation failed (see above): run the same again"
+case " $LEVELS " in *" $file "*) ;; *) LEVELS=$file ;; esac
 for level in $LEVELS; do
     state "$level" >".venv/installed-$level"
     [ "$level" != "$file" ] || break

@@ -10,7 +10,7 @@ how ties are broken.
   python model_finder.py                    all candidates, two repeats
   python model_finder.py --quick            a few candidates, one repeat
   python model_finder.py --only ridge --only "extra trees"
-  python model_finder.py --budget 60 --jobs 4
+  python model_finder.py --jobs 4
 
 Ctrl-C leaves a valid leaderboard of what is done; the next run continues from there (exit code 130).
 """
@@ -38,7 +38,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from wine import balance, estimators, evaluation, features, model, plots
+from wine import balance, columns, estimators, evaluation, features, model, plots
 from wine.candidates import BY_NAME, CANDIDATES, Candidate, average
 from wine.cli import run
 from wine.connection import connect
@@ -61,15 +61,10 @@ Row = dict[str, Any]  # of the leaderboard; see judge
 @click.option("--quick", is_flag=True, help="A few candidates and one repeat: about half a minute.")
 @click.option("--only", multiple=True, metavar="NAME", help="Compare only these; repeatable.")
 @click.option(
-    "--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="Stop after SECONDS."
-)
-@click.option(
     "--jobs", type=click.IntRange(1, 256), default=2, show_default=True, help="Fits at a time."
 )
-def main(quick: bool, only: tuple[str, ...], budget: float | None, jobs: int) -> None:
+def main(quick: bool, only: tuple[str, ...], jobs: int) -> None:
     started = time.monotonic()
-    if budget is not None and np.isnan(budget):  # click's range lets it pass
-        raise BadInput("--budget is nan: give seconds")
     candidates = chosen(quick, only)
     project = connect()
     wines = features.read_wines(project.get_feature_store())
@@ -81,30 +76,25 @@ def main(quick: bool, only: tuple[str, ...], budget: float | None, jobs: int) ->
           f"{len(fold_numbers)} x {FOLDS} folds, {jobs} jobs")  # fmt: skip
 
     fit = kept_on_disk(fit_and_predict)
-    fits, stopped = fit_all(fit, candidates, wines, fold_numbers, budget=budget, jobs=jobs)
+    fits, stopped = fit_all(fit, candidates, wines, fold_numbers, jobs=jobs)
     rows = [judge(candidate, fits[candidate.name], truth, fold_numbers)
             for candidate in candidates if candidate.name in fits]  # fmt: skip
     rows += averages(rows, truth, fold_numbers)
-    if stopped and not rows:
-        raise click.Abort
     if not rows:
-        raise WineError("no candidate was finished: give a larger --budget")
+        raise click.Abort
 
     results = {
         **setting(len(wines), len(fold_numbers)),
         "unfinished": [c.name for c in candidates if c.name not in fits],
         "seconds": round(time.monotonic() - started, 1),
     }
-    # a budget asks for an answer; Ctrl-C may have come before enough was compared for one
-    best = None if stopped else pick(rows)
+    best = None if stopped else pick(rows)  # too few may have been compared
     write(results, rows, best)
     show(rows, best)
     if stopped:
         raise click.Abort
     if best is None:
         raise WineError("none of these models is small and quick enough: add others with --only")
-    if results["unfinished"]:
-        print(f"not compared, for lack of time: {', '.join(results['unfinished'])}")
     features.upload(project, [RESULTS / name for name in FILES], "Resources/model_finder")
     print(f"best: {best['name']} (RMSE {best['rmse']:.3f} ± {best['se']['rmse']:.3f}, "
           f"QWK {best['qwk']:.3f}), {results['seconds']:.0f} s, results in {RESULTS}/")  # fmt: skip
@@ -145,7 +135,9 @@ def kept_on_disk(fit: Fit) -> Fit:
     # other libraries or other code give another fit
     libraries = (imblearn, np, sklearn, xgboost)
     origin = [f"{library.__name__} {library.__version__}" for library in libraries]
-    origin += [inspect.getsource(module) for module in (balance, estimators, evaluation, model)]
+    origin += [
+        inspect.getsource(module) for module in (balance, columns, estimators, evaluation, model)
+    ]
     digest = hashlib.sha256("\n".join(origin).encode()).hexdigest()[:16]
     return joblib.Memory(RESULTS / "fits" / digest, verbose=0).cache(fit)
 
@@ -156,7 +148,6 @@ def fit_all(
     wines: pd.DataFrame,
     fold_numbers: np.ndarray,
     *,
-    budget: float | None = None,
     jobs: int = 2,
 ) -> tuple[dict[str, dict[str, Any]], bool]:
     """Fit every candidate on every fold; return {name: {"scores": (repeats, n), ...}}, stopped.
@@ -172,7 +163,7 @@ def fit_all(
         for task, (candidate, repeat, fold) in enumerate(tasks)
     )
     done: dict = {}
-    stopped, deadline = False, time.monotonic() + (budget or np.inf)
+    stopped = False
     with Progress(
         TextColumn("fitting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         TextColumn("{task.description}"), console=CONSOLE,
@@ -183,9 +174,6 @@ def fit_all(
                 candidate, repeat, fold = tasks[task]
                 done.setdefault(candidate.name, {})[repeat, fold] = result
                 progress.update(bar, advance=1, description=candidate.name)
-                if time.monotonic() > deadline:
-                    CONSOLE.print(f"the budget of {budget:g} s is used up")
-                    break
         except KeyboardInterrupt:
             CONSOLE.print(
                 "stopped: writing the leaderboard of finished models; best.json is unchanged"

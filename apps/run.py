@@ -44,7 +44,6 @@ def main(predictor_port: int, monitor_port: int) -> None:
         if not local_hopsworks().is_dir():
             raise WineError(f"no local Hopsworks in {local_hopsworks()}: run make pipeline first")
         env |= local_server().env
-    env.pop("HOPSWORKS_CERT_FOLDER", None)  # each app makes its own
     env = links_to_each_other(ports) | env
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # they stop it as Ctrl-C does

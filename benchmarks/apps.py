@@ -172,9 +172,7 @@ def running(folder, env, *, python=sys.executable, script="app.py"):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    # each program needs a folder for certificates of its own, and the apps make one
-    env = {name: value for name, value in env.items() if name != "HOPSWORKS_CERT_FOLDER"}
-    env |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
+    env = env | {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
     process = subprocess.Popen(
         [python, script], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

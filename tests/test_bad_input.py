@@ -79,7 +79,6 @@ CASES = [
     Case(DAILY, ("--date", "2000-01-10", "--days", "11"), names="--date"),
     Case(DAILY, ("--date", str(LATER)), names="--date", given="--date, a day to come"),
     Case(FINDER, ("--only", "oracle"), names="no candidate 'oracle'"),
-    Case(FINDER, ("--budget", "nan"), names="--budget"),
     # the variables that stand for options
     *variables(DAILY, "WINE_DATE", "tomorrow", "2026-13-01"),
     *variables(DAILY, "WINE_DAYS", "0", "a week"),
@@ -91,7 +90,6 @@ CASES = [
     *variables(DAILY, "HOPSWORKS_STREAM", "yes", "2"),
     *variables(DAILY, "HOPSWORKS_HOSTNAME_VERIFICATION", "maybe", "ture"),
     *variables(DAILY, "HOPSWORKS_TRUST_STORE_PATH", "nowhere.pem"),
-    *variables(DAILY, "HOPSWORKS_CERT_FOLDER", "{file}"),
     *variables(DAILY, "HOPSWORKS_LOCAL_ROOT", "{file}", code=1),
     *variables(DAILY, "HOPSWORKS_HOST", "https://example.org", "example.org/wine", "a b", "x:443"),
     elsewhere("HOPSWORKS_API_KEY", ""),
@@ -105,7 +103,6 @@ CASES = [
     elsewhere("HOPSWORKS_PROJECT", "elsewhere"),
     elsewhere("HOPSWORKS_PROJECT", "../up"),
     elsewhere("HOPSWORKS_PORT", "9", code=1, names="port=9", WINE_PATIENCE="0"),
-    *variables(DAILY, "GITHUB_STEP_SUMMARY", "nowhere/page.md", "/"),
     # every program comes to Hopsworks the same way
     *variables(INFERENCE, "HOPSWORKS_PORT", "https"),
     *variables(FINDER, "HOPSWORKS_PORT", "https"),

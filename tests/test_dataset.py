@@ -1,5 +1,6 @@
 """The raw files, their checks, the duplicates and the near-duplicates."""
 
+import hashlib
 import shutil
 
 import numpy as np
@@ -77,7 +78,7 @@ def test_an_impossible_value_is_refused_by_its_column_and_row(raw, column, value
     with pytest.raises(BadInput) as error:
         dataset.validate(spoilt)
     assert said in str(error.value)
-    assert "row 3" in str(error.value)
+    assert f"({'red-0001' if column == 'wine_id' else 'red-0004'}" in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -88,6 +89,28 @@ def test_a_missing_column_and_a_wrong_type_are_refused_by_name(raw):
         dataset.validate(raw.astype({"alcohol": str}))
     with pytest.raises(BadInput, match=r"quality: dtype"):
         dataset.validate(raw.astype({"quality": float}))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda text: text.replace(";", ","), "fixed_acidity"),
+        (lambda text: text.replace("alcohol", "spirit", 1), "alcohol"),
+        (lambda text: text.replace("7.4;", "7,4;", 1), "7,4"),
+        (lambda text: text.replace("7.4;", "Schloß;", 1), "utf-8"),
+        (lambda text: text + "1;2;3;4;5;6;7;8;9;10;11;12;13\n", "Expected 12 fields"),
+    ],
+)
+def test_a_file_of_your_own_that_is_no_table_is_refused_by_its_name(
+    folder, monkeypatch, make, says
+):
+    file = folder / "winequality-red.csv"
+    file.write_bytes(make(file.read_text()).encode("latin-1"))
+    checksums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest()}
+    monkeypatch.setattr(dataset, "SHA256", checksums)
+    with pytest.raises(BadInput, match=f"winequality-red.csv cannot be read: .*{says}") as error:
+        dataset.read(folder)
+    assert "\n" not in str(error.value)
 
 
 def test_many_faults_are_told_in_one_short_line(raw):

@@ -175,14 +175,3 @@ def test_a_run_that_is_stopped_leaves_valid_results_and_the_next_goes_on(find, t
     finished(find("stopped", *few))
     assert board(tmp_path / "stopped")["unfinished"] == []
     assert all(file.stat().st_mtime_ns == then for file, then in before.items())
-
-
-@pytest.mark.slow
-def test_a_budget_that_is_used_up_leaves_the_rest_unfinished_and_picks_from_what_is_done(
-    find, tmp_path
-):
-    # one job, in the table's order: dummy and ridge take no time, what follows does
-    stdout = finished(find("budget", "--quick", "--jobs", "1", "--budget", "3"))
-    assert "the budget of 3 s is used up" in stdout
-    assert "xgboost" in board(tmp_path / "budget")["unfinished"]
-    assert (tmp_path / "budget" / "model_finder_results" / "best.json").exists()

@@ -120,7 +120,12 @@ def test_daily_wines_are_trained_on_when_asked(young, reader, trained, tmp_path)
     choose(hopsworks, tmp_path)
     days = pd.date_range("2025-01-01", periods=30).date
     made = pd.DataFrame([generate(day, trained.data.train) for day in days])
-    features.write(hopsworks.store, DAILY, made)
+    of_a_test_wine = made.tail(1).assign(
+        wine_id="2025-02-01",
+        day=pd.Timestamp("2025-02-01"),
+        source_id=trained.data.test["wine_id"][0],
+    )
+    features.write(hopsworks.store, DAILY, pd.concat([made, of_a_test_wine]))
     assert load(hopsworks.project).daily is None
     data = load(hopsworks.project, include_daily=True)
     assert data.daily["quality"].tolist() == made["reference_grade"].tolist()
@@ -155,8 +160,16 @@ def test_a_choice_that_is_damaged_missing_or_no_candidate_is_one_clear_line(
     hopsworks.project.get_dataset_api().remove("Resources/model_finder")
     with pytest.raises(WineError, match=r"no Resources/model_finder/best\.json in .*: run model_f"):
         load(hopsworks.project)
-    with pytest.raises(WineError, match="no leaderboard in"):
+    with pytest.raises(WineError, match=r"no Resources/model_finder/leaderboard\.json in"):
         train.leaderboard(hopsworks.project)
+    file = tmp_path / "leaderboard.json"
+    for text in ("", "[]", "{}", '{"rows": [{"name": "ridge"}]}'):
+        file.write_text(text)
+        features.upload(hopsworks.project, [file], "Resources/model_finder")
+        with pytest.raises(
+            WineError, match=r"leaderboard\.json in .* is damaged: run model_finder"
+        ):
+            train.leaderboard(hopsworks.project)
 
 
 @pytest.mark.slow

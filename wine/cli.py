@@ -21,7 +21,6 @@ def run(command: click.Command) -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # not every terminal's encoding has a ³
     try:
-        summary.check()
         sys.exit(command(standalone_mode=False) or 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)

@@ -114,7 +114,7 @@ def _settings() -> tuple[dict[str, Any], str]:
     key, host = os.environ.get("HOPSWORKS_API_KEY"), os.environ.get("HOPSWORKS_HOST")
     settings = {
         # the client's own certificate folder is shared by all processes, and emptied by each
-        "cert_folder": os.environ.get("HOPSWORKS_CERT_FOLDER") or _own_folder().name,
+        "cert_folder": _own_folder().name,
         "engine": "python",  # everything here is pandas; an installed pyspark would be used
         # else the key would go to any host that answers; the variable of that name comes first
         "hostname_verification": True,
@@ -162,15 +162,6 @@ def _check_variables() -> None:
     trusted = os.environ.get("HOPSWORKS_TRUST_STORE_PATH")
     if trusted and not os.path.exists(trusted):
         raise BadInput(f"HOPSWORKS_TRUST_STORE_PATH is {trusted!r}: there is no such file")
-    certificates = os.environ.get("HOPSWORKS_CERT_FOLDER")
-    if certificates:
-        try:
-            os.makedirs(certificates, exist_ok=True)
-        except OSError as error:
-            raise BadInput(
-                f"HOPSWORKS_CERT_FOLDER is {certificates!r}: {error.strerror}; "
-                "give a folder that can be written"
-            ) from error
 
 
 def streams() -> bool:

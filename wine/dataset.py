@@ -39,14 +39,17 @@ def read(folder: str | Path = FOLDER) -> pd.DataFrame:
                 f"{path} is not UCI's file (its SHA-256 differs): restore it with "
                 "`git checkout -- dataset`; for data of your own see docs/make-it-yours.md"
             )
-        frame = pd.read_csv(path, sep=";")
-        frame.columns = frame.columns.str.lower().str.replace(" ", "_")
         colour = path.stem.removeprefix("winequality-")
-        frame["type"] = colour
-        frame["wine_id"] = [f"{colour}-{row:04d}" for row in range(1, len(frame) + 1)]
-        frames.append(frame)
-    wines = pd.concat(frames, ignore_index=True)
-    return wines[["wine_id", *NAMES, "type", "quality"]].astype(dict.fromkeys(NAMES, float))
+        try:
+            frame = pd.read_csv(path, sep=";")
+            frame.columns = frame.columns.str.lower().str.replace(" ", "_")
+            frame["type"] = colour
+            frame["wine_id"] = [f"{colour}-{row:04d}" for row in range(1, len(frame) + 1)]
+            frame = frame[["wine_id", *NAMES, "type", "quality"]]
+            frames.append(frame.astype(dict.fromkeys(NAMES, float)))
+        except (KeyError, ValueError) as error:  # no such column; no number, encoding or table
+            raise BadInput(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    return pd.concat(frames, ignore_index=True)
 
 
 SCHEMA = pa.DataFrameSchema(
@@ -69,10 +72,11 @@ SCHEMA = pa.DataFrameSchema(
 def validate(wines: pd.DataFrame) -> pd.DataFrame:
     """Return the wines if every column is there, of its type, in its range and never missing.
 
-    Raises BadInput with one line that names the first columns, values and rows at fault.
+    Raises BadInput with one line that names the first columns, values and wines at fault.
     """
     try:
-        return SCHEMA.validate(wines, lazy=True)
+        SCHEMA.validate(wines.set_axis(wines.get("wine_id", wines.index)), lazy=True)
+        return wines
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases
         # a check of whole rows is listed once for every column: keep the first, the wine's id
@@ -86,8 +90,9 @@ def validate(wines: pd.DataFrame) -> pd.DataFrame:
 def _fault(case: Any) -> str:
     """Return one failed check in words: which column, what was asked of it, where and what it was."""
     column = case.column if case.schema_context == "Column" else "wines"
-    row = "" if pd.isna(case.index) else f"row {case.index}: "
-    return f"{column}: {case.check} ({row}{case.failure_case})"
+    where = [] if pd.isna(case.index) else [case.index]
+    what = [case.failure_case] if column != "wines" or not where else []
+    return f"{column}: {case.check} ({': '.join(map(str, where + what))})"
 
 
 def clean(wines: pd.DataFrame) -> pd.DataFrame:

@@ -68,8 +68,7 @@ def learn_cuts(
     counts = np.diff(below, axis=1).swapaxes(1, 2)  # (choices, true grade, served grade)
     accuracy = np.trace(counts, axis1=1, axis2=2) / len(truth)
     floor = (decode(scores) == truth).mean() - accuracy_loss
-    allowed = accuracy >= floor
-    best = np.where(allowed, qwk_of(counts), -1).argmax() if allowed.any() else 0
+    best = np.where(accuracy >= floor, qwk_of(counts), -1).argmax()
     return tuple(float(cut) for cut in tried[best].round(4))
 
 
@@ -131,8 +130,8 @@ def learn_set_level(truth: ArrayLike, chances: np.ndarray, coverage: float = COV
     """Return the level at which ``coverage`` of the prediction sets hold the true grade.
 
     The promise is about all wines together: sets of one grade hold it less often, sets of two
-    grades more often. Grades come whole, so sets cut at 0.8 would hold more than 80 %: the level
-    is a quantile of the probability that the grades likelier than the true one have together
+    grades more often. A set contains whole grades only, so a level of 0.8 would cover more than
+    80 %: the level is a quantile of the probability that the grades likelier than the true one have together
     (split-conformal adaptive sets, Romano et al. 2020). ``truth`` (n,), ``chances`` (n, 7) out of fold.
     """
     own = probability_of(truth, chances)

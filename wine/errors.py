@@ -1,8 +1,8 @@
-"""The two ways in which a run can fail that a person can mend."""
+"""The two kinds of failure that a person can fix."""
 
 
 class WineError(Exception):
-    """Something a person can mend: the message says what is wrong and what to do next."""
+    """Something a person can fix: the message says what is wrong and what to do next."""
 
     exit_code = 1
 

@@ -80,7 +80,7 @@ def out_of_fold(
 
     ``daily`` adds generated wines, with ``quality``, to the training folds (never to what is
     predicted): each only where its source wine (``source_id``) is in the training fold, too,
-    for it is a near-duplicate.
+    because it is a near-duplicate.
     """
     places = [(r, f) for r in range(len(fold_numbers)) for f in range(FOLDS)]
 
@@ -165,7 +165,7 @@ def evaluate(
 
 
 def compare(
-    truth: np.ndarray, new: np.ndarray, old: np.ndarray, *, repeats: int = 2000, seed: int = 0
+    truth: np.ndarray, new: np.ndarray, old: np.ndarray, *, repeats: int = 2000
 ) -> dict[str, Any]:
     """Compare two models on the same unseen wines: a paired bootstrap of their RMSE.
 
@@ -173,12 +173,14 @@ def compare(
     95 % interval ``low`` to ``high``, and ``worse``: the whole interval is above 0.
     """
     errors = [((scores - truth) ** 2).mean(axis=0) for scores in (new, old)]
-    drawn = np.random.default_rng(seed).integers(0, truth.size, (repeats, truth.size))
-    new_draws, old_draws = (np.sqrt(error[drawn].mean(axis=1)) for error in errors)
-    low, high = np.quantile(new_draws - old_draws, [0.025, 0.975])
-    new_rmse, old_rmse = (np.sqrt(error.mean()) for error in errors)
+    random = np.random.default_rng(0)
+    draws = (random.integers(0, truth.size, truth.size) for _ in range(repeats))
+    differences = [
+        np.subtract(*(np.sqrt(error[drawn].mean()) for error in errors)) for drawn in draws
+    ]
+    low, high = np.quantile(differences, [0.025, 0.975])
     return {
-        "difference": float(new_rmse - old_rmse),
+        "difference": float(np.subtract(*(np.sqrt(error.mean()) for error in errors))),
         "low": float(low),
         "high": float(high),
         "worse": bool(low > 0),

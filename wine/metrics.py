@@ -110,9 +110,9 @@ def bootstrap(
 
     ``grades`` and ``scores`` may have shape (n,) or (k, n) for k repeats of cross-validation
     of the same n wines: a wine is then drawn with all its predictions, so that repeats do not
-    feign more wines than there are (Efron & Tibshirani 1993, chapter 13). macro-F1 and balanced
+    count as more wines (Efron & Tibshirani 1993, chapter 13). macro-F1 and balanced
     accuracy keep to the grades of all wines: without that, a draw which lacks the only wine of
-    grade 9 would be a mean over other grades, and look better for it.
+    grade 9 would be a mean over other grades, and too high.
     """
     truth, grades, scores = np.asarray(truth), np.atleast_2d(grades), np.atleast_2d(scores)
     present = confusion(truth, truth).diagonal() > 0

@@ -47,7 +47,8 @@ def notebook(
 @click.option("--full", is_flag=True, help="Search all candidates (about two minutes more).")
 def main(full: bool) -> None:
     """Run the stages; stop at the first that fails, with the end of its output."""
-    dataset.read()  # wrong files and a wrong key are reported here, not by a stage's traceback
+    # wrong files and a wrong key are reported here, not by a stage's traceback
+    dataset.validate(dataset.read())
     project = connect()
     REPORTS.mkdir(exist_ok=True)
     # the same data for every part, whatever folder is current

@@ -85,7 +85,7 @@ def recent_wines(predictions: pd.DataFrame) -> Figure:
             label=column.replace("_", " "),
         )  # fmt: skip
     axes.set_xticks(range(len(wines)), days, rotation=60, ha="right", fontsize=8)
-    axes.set(ylabel="grade", yticks=GRADES, ylim=(2.5, 9.5))
+    axes.set(ylabel="grade", yticks=GRADES, ylim=(GRADES[0] - 0.5, GRADES[-1] + 0.5))
     axes.grid(axis="y", alpha=0.3)
     axes.legend(loc="upper left", ncols=4, fontsize=8, frameon=False)
     return figure
@@ -124,7 +124,14 @@ def scores_by_grade(truth: np.ndarray, scores: np.ndarray, cuts: Sequence[float]
     )
     for cut, grade in zip(cuts, GRADES, strict=False):
         axes.axvline(cut, color=GREY, linewidth=1)
-        axes.text(cut, 9.7, f"{grade} | {grade + 1}", ha="center", fontsize=8, color="#595959")
+        axes.text(
+            cut,
+            GRADES[-1] + 0.7,
+            f"{grade} | {grade + 1}",
+            ha="center",
+            fontsize=8,
+            color="#595959",
+        )
     axes.set(xlabel="predicted score", ylabel="true grade")
     return figure
 

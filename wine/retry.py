@@ -20,6 +20,7 @@ from wine.errors import BadInput, WineError
 
 # another run created a feature group, view, file or folder, or is replacing a file, between the
 # client's check that it is missing and the client's next call
+UNUSABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EROFS}  # disks and folders
 OVERTAKEN = {270089, 270179, 110012, 110047, 110018}
 
 _retry_seconds_used = 0.0  # by this program so far
@@ -28,8 +29,8 @@ _retry_seconds_used = 0.0  # by this program so far
 def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Return ``function(*args, **kwargs)``, called quietly and retried with backoff.
 
-    Raises WineError when the trouble is not over within the patience. An error that waiting cannot
-    mend (a refusal, something missing) is raised at once, as the client raises it.
+    Raises WineError when Hopsworks is still unavailable after the patience. An error that waiting
+    cannot fix (a refusal, something missing) is raised at once, as the client raises it.
     """
     global _retry_seconds_used
     limit = patience()
@@ -111,7 +112,7 @@ def refusal(error: Exception) -> WineError | None:
         if isinstance(link, RestAPIError) and link.response.status_code in (401, 403):
             return BadInput("Hopsworks refused the API key: check HOPSWORKS_API_KEY and its scopes")
     if isinstance(error, RestAPIError | FeatureStoreException | DeltaError) or (
-        isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+        isinstance(error, OSError) and error.errno in UNUSABLE
     ):
         return WineError(f"failed: {first_line(error)}. Fix this and run again.")
     return None

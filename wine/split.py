@@ -33,12 +33,12 @@ def folds(wines: pd.DataFrame, *, repeats: int = REPEATS) -> np.ndarray:
 def contiguous_folds(wines: pd.DataFrame) -> np.ndarray:
     """Return folds of neighbouring rows of the raw files, ints 0-4 of shape (1, n).
 
-    Each type's wines are cut into fifths in the order of ``wine_id``, which is that of the raw
-    file; a near-duplicate group goes where its first wine is. Neighbouring rows are more alike
-    than chance would have it, perhaps by producer or season, so these folds show what happens
-    for wines from elsewhere.
+    Each type's wines are cut into fifths in the order of the raw file; a near-duplicate group
+    goes where its first wine is. Neighbouring rows are more alike than rows chosen at random,
+    perhaps by producer or season, so these folds show what happens for wines from elsewhere.
     """
-    ordered = wines.sort_values("wine_id")
+    row = wines["wine_id"].str.rpartition("-")[2].astype(int)  # of the raw file
+    ordered = wines.iloc[row.argsort(kind="stable")]
     places = ordered.groupby("type").cumcount()
     fifths = places * FOLDS // ordered.groupby("type")["type"].transform("size")
     fifths = fifths.groupby(ordered["group_id"]).transform("first")

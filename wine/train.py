@@ -20,7 +20,7 @@ from typing import Any
 import click
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, FiniteFloat
+from pydantic import BaseModel, ConfigDict
 from sklearn.base import BaseEstimator
 from sklearn.metrics import log_loss
 
@@ -38,7 +38,7 @@ from wine.paths import PROJECT
 from wine.spec import Comparison, Example, Metrics, Spec, describe, typical_wines
 from wine.split import FOLDS, contiguous_folds, folds, training_part
 
-BEST = "Resources/model_finder/best.json"
+BEST, BOARD = "Resources/model_finder/best.json", "Resources/model_finder/leaderboard.json"
 STREAM_START = datetime.date(1990, 1, 1)  # days that daily.py never makes
 
 
@@ -49,7 +49,6 @@ class Choice(BaseModel):
 
     name: str
     members: tuple[str, ...]
-    rmse: FiniteFloat
     finished: str
 
 
@@ -125,9 +124,11 @@ def load(project: Any, *, include_daily: bool = False) -> Data:
     store = project.get_feature_store()
     chosen = read_choice(project)
     candidate, wines = from_result(chosen), features.read_wines(store)
-    daily = None
+    train, daily = training_part(wines), None
     if include_daily:
         daily = features.read(store, DAILY).rename(columns={"reference_grade": "quality"})
+        # after another split, a source can be a test wine
+        daily = daily[daily["source_id"].isin(train["wine_id"])]
     known = len(wines) + (0 if daily is None else len(daily))
     if known > candidate.max_wines:
         raise WineError(
@@ -135,7 +136,7 @@ def load(project: Any, *, include_daily: bool = False) -> Data:
             "train without the daily wines"
         )
     test = wines[wines["split"] == "test"].reset_index(drop=True)
-    return Data(candidate, chosen, wines, training_part(wines), test, daily)
+    return Data(candidate, chosen, wines, train, test, daily)
 
 
 def read_choice(project: Any) -> dict[str, Any]:
@@ -154,12 +155,18 @@ def read_choice(project: Any) -> dict[str, Any]:
 
 
 def leaderboard(project: Any) -> pd.DataFrame:
-    """Return what model_finder.py measured, lowest RMSE first, as a frame by model name."""
-    text = features.download_text(project, "Resources/model_finder/leaderboard.json")
-    if text is None:
-        raise WineError(f"no leaderboard in {place()}: run model_finder.py first")
+    """Return what model_finder.py measured, lowest RMSE first, as a frame by model name.
+
+    Raises WineError when it is missing or damaged.
+    """
     columns = ["rmse", "qwk", "qwk_free", "accuracy", "within_one", "within_budget"]
-    return pd.DataFrame(json.loads(text)["rows"]).set_index("name")[columns]
+    try:
+        text = features.download_text(project, BOARD)
+        if text is not None:
+            return pd.DataFrame(json.loads(text)["rows"]).set_index("name")[columns]
+    except (ValueError, TypeError, KeyError) as error:
+        raise WineError(f"{BOARD} in {place()} is damaged: run model_finder.py again") from error
+    raise WineError(f"no {BOARD} in {place()}: run model_finder.py first")
 
 
 def run(data: Data) -> Training:

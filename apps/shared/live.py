@@ -157,12 +157,11 @@ def connect() -> Any:
     logging.getLogger().setLevel(logging.WARNING)  # which the client's import set to INFO
     hopsworks.logout()
     # the client's own folder for certificates is shared by all processes and emptied by each
-    certificates = os.environ.get("HOPSWORKS_CERT_FOLDER") or _own_folder()
     try:
         project = hopsworks.login(
             host=_host(),
             api_key_value=key,
-            cert_folder=certificates,
+            cert_folder=_own_folder(),
             # or any server could get the key; HOPSWORKS_HOSTNAME_VERIFICATION overrides it
             hostname_verification=True,
         )

@@ -110,8 +110,6 @@ def start_app(empty_pipeline, tmp_path_factory):
         env |= {"REFRESH_SECONDS": "1", "PYTHONUNBUFFERED": "1"} | variables
         (folder / "temporary").mkdir()
         env["TMPDIR"] = str(folder / "temporary")
-        # each program needs a folder for certificates of its own, and the apps make one
-        env.pop("HOPSWORKS_CERT_FOLDER", None)
         with open(folder / "log", "w") as log:
             process = subprocess.Popen(
                 [python, "app.py"],
