@@ -14,7 +14,7 @@ wine/dataset.py; nothing else differs, and every check stays in force.
 
 Every cell is one run of a process of its own, from start to end, seen ten times a second: of each
 process it starts, the last 0.1 s may be missed (see measured.py). A cell is stopped at 1,800 s and
-at 12 GB. Measured anew are only the cells asked for; results/growth_wines.{json,md,png} keep the
+at 12 GB. Only the cells asked for are measured again; results/growth_wines.{json,md,png} keep the
 others.
 """
 
@@ -38,9 +38,9 @@ from wine.pipeline import REPORTS, notebook
 WINES = 6_497  # UCI's
 SCALES = (1, 10, 100)
 PARTS = {  # name: (command, the parts it needs)
-    "initialize.ipynb": (notebook("initialize.ipynb"), ()),
+    "initialize.ipynb": (notebook("initialize.ipynb", REPORTS.name), ()),
     "model_finder.py": (["model_finder.py", "--quick"], ("initialize.ipynb",)),
-    "train.ipynb": (notebook("train.ipynb"), ("model_finder.py",)),
+    "train.ipynb": (notebook("train.ipynb", REPORTS.name), ("model_finder.py",)),
     "daily.py": (["daily.py"], ("initialize.ipynb",)),
     "inference.py": (["inference.py"], ("train.ipynb", "daily.py")),
 }
@@ -53,7 +53,7 @@ COMMIT = "commit.json"  # in a copy of the project: which one it is a copy of
 @click.option("--part", "parts", type=click.Choice(list(PARTS)), multiple=True)
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Work here.")
 def main(scales, parts, folder):
-    """Measure the cells asked for, all without a word, and write the results after each."""
+    """Measure the cells asked for, by default all, and write the results after each."""
     with contextlib.ExitStack() as stack:
         folder = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def copy_of_project(folder):
         ".*", "__pycache__", "benchmarks", "tests", REPORTS.name, "model_finder_results"
     )
     shutil.copytree(common.ROOT, folder, ignore=left_out)
-    (folder / REPORTS).mkdir()
+    (folder / REPORTS.name).mkdir()
 
 
 def enlarge(folder, scale):
@@ -118,7 +118,7 @@ def enlarge(folder, scale):
 
 
 def keep(scale, part, cell):
-    """One more cell into results/growth_wines.json, and the table and the picture anew."""
+    """One more cell into results/growth_wines.json, and draw the table and the picture again."""
     path = common.RESULTS / "growth_wines.json"
     scales = json.loads(path.read_text())["scales"] if path.is_file() else {}
     scales.setdefault(str(scale), {})[part] = cell

@@ -151,14 +151,14 @@ def table_of(result):
     rows = [
         (
             f"{tool}: {result['packages']} packages, nothing cached",
-            f"{seconds['clock']:.0f} s, {seconds['processor']:.0f} s of a processor",
+            f"{seconds['clock']:.0f} s, {seconds['processor']:.0f} s of CPU time",
         )
         for tool, seconds in result["median"].items()
     ]
     rows += [
         (
             f"make pipeline on Python {run['python']}, packages cached",
-            f"{run['seconds']['clock']:.0f} s, {run['seconds']['processor']:.0f} s of a processor; QWK {run['qwk']['test']:.3f} on the test set",
+            f"{run['seconds']['clock']:.0f} s, {run['seconds']['processor']:.0f} s of CPU time; QWK {run['qwk']['test']:.3f} on the test set",
         )
         for run in result["pipelines"]
     ]
