@@ -343,7 +343,7 @@ def accepted():
          lambda w: text(blank(w), sep=";", decimal=",")),
         ("the same in Windows' encoding, with umlauts",
          lambda w: text(blank(w).assign(Weingut="Schloß Müller"), sep=";", decimal=",").encode("cp1252")),
-        ("`sep=;` in the first line", lambda w: "sep=;\r\n" + text(w, sep=";", decimal=",")),
+        ("`sep=;` in the first line", lambda w: "sep=;\r\n" + text(w, sep=";", decimal=",", lineterminator="\r\n")),
         ("from R: dotted names, row names",
          lambda w: w.rename(columns=lambda n: n.replace("_", ".")).to_csv()),
         ("from R's write.table: blanks between, no name above the row names",

@@ -161,9 +161,9 @@ def test_inputs_are_declared_used_and_checked(name):
 @every_workflow
 def test_variables_are_ones_that_something_reads(name):
     code = source(name) + inspect.getsource(hopsworks.login)
-    code += "".join(step.get("run", "") for step in steps(name))
+    code += "".join(f"{step.get('run', '')}\n" for step in steps(name))
     for variable, _ in variables(name):
-        assert f'"{variable}"' in code or f'"${variable}"' in code, variable
+        assert any(text in code for text in (f'"{variable}"', f'"${variable}"', f" {variable}\n"))
 
 
 def test_the_daily_inputs_are_options_of_daily():
