@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from tests import model_folder
 from wine import model, spec
@@ -68,6 +69,15 @@ ALTERED = {
     "grades 0-6": ("grades", put(list(range(7)), "grades")),
     "no set_level": ("set_level", lambda spec: spec.pop("set_level")),
     "a set_level of NaN": ("set_level", put(NAN, "set_level")),
+    "a set_level above 1": ("set_level", put(1.001, "set_level")),
+    "the slope is 0": ("odds.slope", put(0.0, "odds", "slope")),
+    "an example of grade 2": ("quality", put(2, "examples", 0, "quality")),
+    "an example of grade 10": ("quality", put(10, "examples", 0, "quality")),
+    "an interval reversed": ("test_interval.rmse", put([0.7, 0.6], "metrics", "test_interval", "rmse")),
+    "observed below possible": ("observed", put([-0.1, 9.0], "columns", 0, "observed")),
+    "observed above possible": ("observed", put([4.0, 30.1], "columns", 0, "observed")),
+    "a typical value below possible": ("typical", put(-0.1, "columns", 0, "typical", "red")),
+    "a typical value above possible": ("typical", put(30.1, "columns", 0, "typical", "white")),
     "possible reversed": ("possible", put(reverse, "columns", 3, "possible")),
     "observed beyond possible": ("observed", put([-1.0, 1e9], "columns", 3, "observed")),
     "features reversed": ("features", put(reverse, "features")),
@@ -95,6 +105,26 @@ def test_an_altered_spec_is_refused_by_the_name_of_its_field(folder, original, c
     altered = copy.deepcopy(original)
     alter(altered)
     assert field in refusal(folder, altered)
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        put([0.0, 30.0], "columns", 0, "observed"),
+        put({"red": 0.0, "white": 30.0}, "columns", 0, "typical"),
+        put([0.6, 0.6], "metrics", "test_interval", "rmse"),
+        put(3, "examples", 0, "quality"),
+        put(9, "examples", 0, "predicted_grade"),
+        put(0.001, "odds", "slope"),
+        put(1.0, "set_level"),
+    ],
+)
+def test_what_is_just_allowed_is_allowed(original, alter):
+    altered = copy.deepcopy(original)
+    alter(altered)
+    parsed = spec.parse(json.dumps(altered))
+    with pytest.raises(ValidationError, match="frozen"):
+        parsed.set_level = 0.5
 
 
 def paths(value, path=()):
@@ -165,7 +195,10 @@ def test_the_examples_are_real_wines_of_both_colours_and_several_grades(trained,
     columns = [*FEATURES, "quality"]
     assert (examples[columns] == real[columns]).all(axis=None)
     reds = wines[(wines["type"] == "red") & (wines["quality"] == 5)]
-    assert len(spec.typical_wines(reds)) == 1
+    (typical,) = spec.typical_wines(reds)[list(NAMES)].to_numpy()
+    values = reds[list(NAMES)].to_numpy()
+    away = np.linalg.norm((values - np.median(values, axis=0)) / values.std(axis=0), axis=1)
+    assert (typical == values[away.argmin()]).all()
 
 
 def test_the_level_of_the_prediction_sets_keeps_what_the_page_promises(trained):

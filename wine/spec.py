@@ -217,7 +217,7 @@ def parse(text: str | bytes) -> Spec:
     try:
         return Spec.model_validate_json(text)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
+        fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "file"
         message = fault["msg"].removeprefix("Value error, ")
         raise WineError(
