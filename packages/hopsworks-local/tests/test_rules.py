@@ -7,6 +7,7 @@ another version may word a refusal differently.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from decimal import Decimal
@@ -228,6 +229,31 @@ def test_statistics_columns_are_features(fs: Any, name: str) -> None:
 
 
 # -- queries and views -----------------------------------------------------------------------------
+
+
+def test_as_of_goes_by_the_times_of_the_commits(make_group: Any, rows: Any) -> None:
+    """Not by the times of the log's files, which change when a folder is copied."""
+    group = make_group(ONE)
+    group.insert(ONE.assign(id=2))
+    first, second = sorted(group.commit_details())
+    for moment in (0, first / 1000, 2 * first / 1000):
+        for file in Path(group.location).glob("_delta_log/*.json"):
+            os.utime(file, (moment, moment))
+        assert rows(group.select_all().as_of(first))["id"].tolist() == [1]
+        assert rows(group.select_all().as_of(second))["id"].tolist() == [1, 2]
+        early = group.select_all().as_of(first - 60_000)
+        assert group.name in refused(270118, lambda early=early: rows(early), 404).user_message
+
+
+def test_a_view_ignores_as_of(make_group: Any, make_view: Any) -> None:
+    left, right = make_group(ONE), make_group(ONE)
+    query = left.select_all().join(right.select(["x"]), prefix="r_")
+    with pytest.warns(UserWarning, match="`as_of` argument in the `Query` will be ignored"):
+        view = make_view(query.as_of(max(left.commit_details())))
+    for group in (left, right):
+        group.insert(ONE.assign(id=2))
+    assert sorted(view.get_batch_data()["id"]) == [1, 2]
+    assert sorted(view.training_data()[0]["id"]) == [1, 2]
 
 
 def test_a_group_that_is_read_before_its_first_insert(fs: Any, name: str) -> None:

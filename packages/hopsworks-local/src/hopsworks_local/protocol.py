@@ -26,7 +26,8 @@ MAX_UPLOAD_BYTES = 128 * 2**20  # one multipart chunk; the client's default chun
 # The HTTP status of each of Hopsworks' error codes that is not a plain 400.
 _STATUS = {
     **dict.fromkeys((100050, 150004, 270008, 270009, 270012, 270142, 270164, 270181), 404),
-    **dict.fromkeys((130009, 160048, 240000, 270225, 270228, 270248, 360000, 370000, 370002), 404),
+    **dict.fromkeys((130009, 160048, 240000, 270118, 270225, 270228, 270248, 360000), 404),
+    **dict.fromkeys((370000, 370002), 404),
     **dict.fromkeys((200003, 320012, 320013), 401),
     **dict.fromkeys((120000, 120005, 270186), 500),
     120001: 422,

@@ -126,7 +126,7 @@ def node_from_doc(doc: Doc | None) -> Node | None:
 
 
 def to_doc(query: Query) -> Doc:
-    """Return a query as JSON."""
+    """Return a query as JSON, without the time of `as_of`: a feature view reads the rows of today."""
     return {
         "group": query.group,
         "features": [{"name": f.name, "qualified": f.qualified} for f in query.features],
@@ -141,7 +141,6 @@ def to_doc(query: Query) -> Doc:
             for join in query.joins
         ],
         "limit": query.limit,
-        "asOf": query.as_of,
     }
 
 
@@ -163,5 +162,4 @@ def from_doc(doc: Doc) -> Query:
         tuple(joins),
         node_from_doc(doc["filter"]),
         doc["limit"],
-        doc["asOf"],
     )

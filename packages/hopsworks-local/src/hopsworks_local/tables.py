@@ -45,12 +45,28 @@ def open_table(app: App, group: Entity, as_of: int | None = None) -> Any:
     try:
         table = DeltaTable(location(app, group))
         if as_of is not None:
-            table.load_as_version(datetime.fromtimestamp(as_of / 1000, UTC))
+            table.load_as_version(_version_at(table, group, as_of))
         return table
     except TableNotFoundError:
         raise NoTable(no_data(app, [group], "nothing was inserted yet.")) from None
+    except ApiError:
+        raise
     except Exception as e:
         raise NoData(no_data(app, [group], f"its table cannot be read. {_first_line(e)}")) from e
+
+
+def _version_at(table: Any, group: Entity, as_of: int) -> int:
+    """Return the version of a table at a time, by the commit times that `commit_details` shows: the
+    modification times of the log's files, which delta-rs would take, change when a folder is copied."""
+    versions: list[int] = [e["version"] for e in table.history() if e["timestamp"] <= as_of]
+    if not versions:
+        moment = datetime.fromtimestamp(as_of / 1000, UTC)
+        raise ApiError(
+            270118,
+            f"No commits found for feature group {group.name!r} version {group.version} until "
+            f"{moment:%Y-%m-%d %H:%M:%S} UTC.",
+        )
+    return max(versions)
 
 
 def _first_line(e: BaseException) -> str:

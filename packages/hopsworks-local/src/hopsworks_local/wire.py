@@ -13,6 +13,7 @@ from .groups import EVENT_TIME_TYPES, STORE_ID, check_name, full, group_by_id
 from .protocol import ApiError, Request, illegal, route, take, unsupported
 from .query import And, Condition, Join, Node, Query, Selected, combined
 from .state import Entity
+from .tables import open_table
 
 if TYPE_CHECKING:
     from .app import App
@@ -204,6 +205,9 @@ def plan(request: Request, query: Query) -> Plan:
         raise illegal("The query selects no feature.")
     if prepared.point_in_time:
         _check_point_in_time(prepared)
+    for group, part in zip(groups, query.parts(), strict=True):
+        if part.as_of is not None:
+            open_table(request.app, group, part.as_of)  # 404 before its first commit
     return prepared
 
 
@@ -257,7 +261,6 @@ def _wire(app: App, groups: Groups, query: Query, scope: Groups, at: int) -> dic
             }
             for item in query.features
         ],
-        "leftFeatureGroupEndTime": query.as_of,
         "filter": _wire_filter(scope, query.filter) if query.filter else None,
         "limit": query.limit,
         "hiveEngine": True,
