@@ -211,6 +211,30 @@ def test_features_of_nested_types_can_be_appended(rows: Any, make_group: Any) ->
     assert second["price"] == Decimal("9.99")
 
 
+def test_a_default_value_takes_the_place_of_null(fs: Any, rows: Any, make_group: Any) -> None:
+    from hsfs.feature import Feature
+
+    group = make_group(ONE)
+    new = [Feature("tier", "string", default_value="basic"), Feature("n", "int", default_value="3")]
+    group.append_features(new)
+    group.insert(
+        pd.DataFrame({"id": [2], "x": [1.5], "tier": ["gold"], "n": np.array([7], "int32")})
+    )
+    group = fs.get_feature_group(group.name, 1)
+    assert rows(group.select_all())[["id", "tier", "n"]].to_numpy().tolist() == [
+        [1, "basic", 3],
+        [2, "gold", 7],
+    ]
+    assert rows(group.filter(group.tier == "basic"))["id"].tolist() == [1]
+    assert rows(group.filter(group.n < 5))["id"].tolist() == [1]
+    prices = make_group(
+        pd.DataFrame({"tier": ["basic", "gold"], "price": [5, 9]}), primary_key=("tier",)
+    )
+    joined = rows(group.select(["id"]).join(prices.select(["price"]), on=["tier"]))
+    assert joined.to_numpy().tolist() == [[1, 5], [2, 9]]
+    refused(270114, lambda: group.append_features(Feature("m", "int", default_value="many")))
+
+
 def test_a_column_that_an_interrupted_call_left_is_used(rows: Any, make_group: Any) -> None:
     from deltalake import DeltaTable, Field
     from hsfs.feature import Feature

@@ -16,7 +16,7 @@ from .expressions import Builder, arrow_type, balanced, common_type, other_featu
 from .protocol import ApiError
 from .query import Condition, Node, Query, Selected
 from .state import Entity
-from .tables import BATCH_ROWS, column_table, dataset, reading, scan
+from .tables import BATCH_ROWS, column_table, dataset, reading, scan, with_default
 
 if TYPE_CHECKING:
     from .app import App
@@ -143,9 +143,9 @@ class _Run:
     def reference(self, source: int, name: str) -> Any:
         """Return a column as an expression, of the type that the metadata says."""
         kind = arrow_type(self.plan.kind(source, name))
-        column = pc.field(self.name(source, name))
-        stored = self.datasets[source].schema.field(name).type
-        return column if kind is None or stored == kind else column.cast(kind)
+        stored = self.datasets[source].schema.field(name)
+        column = with_default(pc.field(self.name(source, name)), stored)
+        return column if kind is None or stored.type == kind else column.cast(kind)
 
     def name(self, source: int, name: str) -> str:
         """Return what a column is called while the query runs."""
@@ -204,9 +204,11 @@ class _Joined(_Run):
         names = [self.name(c.source, c.feature) for c in self.plan.columns]
         for start in range(0, len(positions[0]), BATCH_ROWS):
             columns = {
-                self.name(source, name): table[name].take(rows.slice(start, BATCH_ROWS))
+                self.name(source, field.name): with_default(
+                    table[field.name].take(rows.slice(start, BATCH_ROWS)), field
+                )
                 for source, (table, rows) in enumerate(zip(self.tables, positions, strict=True))
-                for name in table.column_names
+                for field in table.schema
             }
             piece = pa.table(columns)
             if condition is not None:

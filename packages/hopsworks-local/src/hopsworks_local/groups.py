@@ -7,6 +7,9 @@ import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
+from .expressions import arrow_type
 from .protocol import ApiError, Reply, Request, illegal, route, take, unsupported
 from .state import Entity, Exists
 from .tables import NoTable, add_columns, drop_table, history, location
@@ -349,8 +352,22 @@ def _appended(group: Entity, sent: list[dict[str, Any]]) -> list[dict[str, Any]]
             raise ApiError(
                 270114, f"The appended feature {new['name']!r} cannot be a key or partition."
             )
+        _check_default(new)
         features.append(new)
     return features
+
+
+def _check_default(feature: dict[str, Any]) -> None:
+    """Check that the default value of an appended feature is one of its type."""
+    kind, text = feature["type"], feature["defaultValue"]
+    try:
+        if text is not None:
+            pa.scalar(text).cast(arrow_type(kind))
+    except (TypeError, pa.ArrowException):
+        message = (
+            f"The feature {feature['name']!r} of type {kind} cannot have the default {text!r}."
+        )
+        raise ApiError(270114, message) from None
 
 
 def views_of(app: App, id: int) -> list[Entity]:

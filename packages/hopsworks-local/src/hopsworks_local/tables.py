@@ -103,6 +103,10 @@ def dataset(app: App, group: Entity, as_of: int | None = None) -> Any:
     local = fs.LocalFileSystem()
     parquet = ds.ParquetFileFormat()
     schema = pa.schema(table.schema().to_arrow())
+    defaults = {f["name"]: f.get("defaultValue") for f in group.doc["features"]}
+    for i, field in enumerate(schema):
+        if (text := defaults.get(field.name)) is not None:
+            schema = schema.set(i, field.with_metadata({"default": text}))
     fragments = [
         parquet.make_fragment(
             os.path.join(location(app, group), unquote(file["path"])),
@@ -112,6 +116,17 @@ def dataset(app: App, group: Entity, as_of: int | None = None) -> Any:
         for file in reversed(files)  # the log's newest come first
     ]
     return ds.FileSystemDataset(fragments, schema, parquet, local)
+
+
+def with_default(column: Any, field: Any) -> Any:
+    """Return a column, or an expression of one, with its feature's default value in place of null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = (field.metadata or {}).get(b"default")
+    if text is None:
+        return column
+    return pc.coalesce(column, pa.scalar(text.decode()).cast(field.type))
 
 
 def _partition(file: dict[str, Any], schema: Any) -> Any:
@@ -154,16 +169,18 @@ def scan(data: Any, names: Sequence[str], condition: Any = None) -> Iterator[Any
 
 
 def _completed(batch: Any, names: Sequence[str], schema: Any, values: dict[str, Any]) -> Any:
-    """Return a piece of a file with the partition's values, and null in columns added since."""
+    """Return a piece of a file with the partition's values, and nulls in columns added since; a
+    default value takes the place of nulls."""
     import pyarrow as pa
 
     columns = []
     for name in names:
-        kind = schema.field(name).type
+        field = schema.field(name)
         if name in batch.schema.names:
-            columns.append(batch[name].cast(kind))
+            column = batch[name].cast(field.type)
         else:
-            columns.append(pa.repeat(pa.scalar(values.get(name), kind), len(batch)))
+            column = pa.repeat(pa.scalar(values.get(name), field.type), len(batch))
+        columns.append(with_default(column, field))
     return pa.record_batch(columns, pa.schema([schema.field(name) for name in names]))
 
 
