@@ -224,7 +224,9 @@ def test_compute_statistics(fs: Any, make_group: Any, people: Any) -> None:
 def test_tags_of_a_feature_group(backend: str, make_group: Any, people: Any) -> None:
     if backend == "live":
         pytest.skip("tag schemas are made by an administrator of the cluster")
-    group = make_group(people)
+    sent = [{"name": "owner", "value": "me"}, {"name": "limits", "value": {"low": 0}}]
+    group = make_group(people, tags=sent)
+    assert group.get_tags() == {"owner": "me", "limits": {"low": 0}}
     group.add_tag("owner", "ann")
     group.add_tag("limits", {"low": 1})
     assert group.get_tag("owner") == "ann"
@@ -621,11 +623,13 @@ def test_tags_of_views_and_training_datasets(
 ) -> None:
     if backend == "live":
         pytest.skip("tag schemas are made by an administrator of the cluster")
-    view = make_view(make_group(people).select_all())
+    view = make_view(make_group(people).select_all(), tags={"name": "owner", "value": "me"})
+    assert view.get_tags() == {"owner": "me"}
     view.add_tag("owner", "bob")
     assert view.get_tags() == {"owner": "bob"}
     assert view.get_tag("owner") == "bob"
-    view.training_data()
+    view.training_data(tags={"name": "owner", "value": "me"})
+    assert view.get_training_dataset_tags(1) == {"owner": "me"}
     view.add_training_dataset_tag(1, "owner", "eve")
     assert view.get_training_dataset_tags(1) == {"owner": "eve"}
     assert view.get_training_dataset_tag(1, "owner") == "eve"

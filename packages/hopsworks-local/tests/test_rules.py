@@ -439,6 +439,21 @@ def test_tags_need_a_schema_and_must_fit(make_group: Any) -> None:
     assert group.get_tag("owner") is None
 
 
+def test_what_comes_with_a_wrong_tag_is_not_made(
+    fs: Any, make_group: Any, make_view: Any, name: str
+) -> None:
+    wrong = {"name": "limits", "value": {"high": 1}}
+    group = fs.create_feature_group(name, 1, primary_key=["id"], tags=wrong)
+    refused(370005, lambda: group.insert(ONE))
+    assert fs.get_feature_group(name, 1) is None
+    query = make_group(ONE).select_all()
+    refused(370005, lambda: fs.create_feature_view(name, query, version=1, tags=wrong))
+    assert fs.get_feature_view(name, 1) is None
+    view = make_view(query)
+    refused(370005, lambda: view.training_data(tags=wrong))
+    assert view.get_training_datasets() == []
+
+
 def test_a_tag_of_what_is_deleted_at_that_moment(make_group: Any, root: Path) -> None:
     """A trigger stands for the other request, which deletes between the look and the write."""
     group = make_group(ONE)

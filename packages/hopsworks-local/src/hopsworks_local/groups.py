@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from . import tag_schemas
 from .expressions import arrow_type
 from .protocol import ApiError, Reply, Request, illegal, route, take, unsupported
 from .state import Entity, Exists
@@ -268,6 +269,7 @@ def create(request: Request) -> Reply:
     suite = take(doc, "expectationSuite", dict, None)
     with app.folder.transaction():
         group = add_group(app, name, version, stored)
+        tag_schemas.attach(app.folder, group, doc)
         if suite is not None:
             save_suite(app, group, suite)
     _say_what_differs(app, group, doc, plain)

@@ -108,12 +108,10 @@ def put(request: Request, registry: int, key: str) -> Reply:
         "trainingDatasetVersion": take(doc, "trainingDatasetVersion", int, None),
         "dataset": _read_dataset(app, doc),
     }
-    tags = tag_schemas.read(app.folder, take(doc, "tags", dict, {}))
     try:
         with app.folder.transaction():
             model = app.folder.add("model", name, version, stored)
-            for tag, value in tags.items():
-                app.folder.set_item(model.id, "tag", tag, value)
+            tag_schemas.attach(app.folder, model, doc)
     except Exists:
         raise ApiError(360011, f"The model {name!r} version {version} already exists.") from None
     return Reply(201, model_dto(app, model))

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from .protocol import ApiError, parse_json, take
-from .state import Folder
+from .state import Entity, Folder
 
 
 def check(folder: Folder, name: str, value: Any) -> None:
@@ -47,13 +47,11 @@ def _schema(folder: Folder, name: str) -> Any:
     return schemas[name]
 
 
-def read(folder: Folder, sent: Any) -> dict[str, Any]:
-    """Read and check the tags that come with a new entity: `{"items": [{name, value}]}`."""
-    tags = {}
-    for item in take(sent or {}, "items", list, []):
+def attach(folder: Folder, entity: Entity, doc: Any) -> None:
+    """Attach the tags that come with a new entity: `"tags": {"items": [{name, value}]}`."""
+    for item in take(take(doc, "tags", dict, {}), "items", list, []):
         name, value = take(item, "name", str), item.get("value")
         if isinstance(value, str) and value.startswith("{"):  # how the client sends an object
             value = parse_json(value)
         check(folder, name, value)
-        tags[name] = value
-    return tags
+        folder.set_item(entity.id, "tag", name, value)

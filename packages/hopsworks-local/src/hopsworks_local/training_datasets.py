@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from . import training_files, views, wire
+from . import tag_schemas, training_files, views, wire
+from .execution import feature
 from .groups import STATISTICS_DEFAULT, STORE_ID, check_description, check_name, check_version, iso
 from .protocol import ApiError, Reply, Request, route, take, unsupported
 from .query import from_doc, node_to_doc
@@ -59,6 +60,7 @@ def create_dataset(request: Request, name: str, version: int) -> Reply:
             raise ApiError(
                 270016, f"{name!r} already has a training dataset version {wanted}."
             ) from None
+        tag_schemas.attach(app.folder, dataset, doc)
     return Reply(201, dataset_dto(request, view, dataset))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from . import wire
+from . import tag_schemas, wire
 from .execution import feature as feature_of
 from .groups import (
     STORE_ID,
@@ -67,6 +67,7 @@ def create(request: Request) -> Reply:
             raise ApiError(
                 270179, f"The feature view {name!r} version {version} already exists."
             ) from None
+        tag_schemas.attach(app.folder, view, doc)
         extra = take(doc, "extraLogColumns", list, [])
         if take(doc, "loggingEnabled", bool, False) or extra:
             view = open_log(request, view, extra)
