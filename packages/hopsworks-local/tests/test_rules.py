@@ -252,6 +252,14 @@ def test_statistics_columns_are_features(fs: Any, name: str) -> None:
     refused(270108, lambda: group.insert(ONE))
 
 
+def test_the_topic_of_a_group_can_change(fs: Any, make_group: Any) -> None:
+    group = make_group(ONE)
+    group.update_topic_name("other")
+    group.update_description("words")
+    result = fs.get_feature_group(group.name, 1)
+    assert (result.topic_name, result.description) == ("other", "words")
+
+
 # -- queries and views -----------------------------------------------------------------------------
 
 

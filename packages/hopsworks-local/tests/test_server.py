@@ -355,12 +355,19 @@ def test_coercions_are_said_once(server: Any, capfd: Any, logged_in: Any) -> Non
         stream.insert(ONE)
         fs.create_feature_group("online", 1, primary_key=["id"], online_enabled=True).insert(ONE)
         fs.create_feature_group("keyless", 1).insert(ONE)
+        plain = fs.create_feature_group("plain", 1, primary_key=["id"], time_travel_format="NONE")
+        plain.insert(ONE)
+        plain.insert(ONE.assign(x=2.5))
+        assert plain.read().x.tolist() == [2.5]
+        plain.enable_ttl(60)
         assert len(stream.read()) == 1
         assert len(fs.get_feature_group("stream", 1).read()) == 1
     texts = (
         "Feature group stream version 1: stream",
         "Feature group online version 1: online_enabled",
         "Feature group keyless version 1 has no primary key",
+        "Feature group plain version 1: time_travel_format=None",
+        "Feature group plain version 1: ttl has no effect",
     )
     output = heard(capfd, *texts)
-    assert [output.count(text) for text in texts] == [1, 1, 1]
+    assert [output.count(text) for text in texts] == [1] * 5

@@ -236,16 +236,32 @@ def read_functions(doc: dict[str, Any]) -> list[dict[str, Any]]:
     return functions
 
 
-def _say_what_differs(app: App, group: Entity, doc: dict[str, Any], plain: bool) -> None:
-    """Warn about what a group will not have, or not do."""
-    label = f"Feature group {group.name} version {group.version}"
-    if not plain:
+def _label(group: Entity) -> str:
+    return f"Feature group {group.name} version {group.version}"
+
+
+def _say_ignored(app: App, group: Entity, doc: dict[str, Any]) -> None:
+    """Warn about arguments without effect."""
+    for field in _IGNORED_FIELDS:
+        if doc.get(field):
+            app.warn(f"{_label(group)}: {_argument(field)} has no effect locally.")
+
+
+def _say_what_differs(
+    app: App, group: Entity, doc: dict[str, Any], travel: str, plain: bool
+) -> None:
+    """Warn about what a new group will not have, or not do."""
+    label = _label(group)
+    if travel == "NONE":
+        app.warn(
+            f"{label}: time_travel_format=None is not supported locally; it is a plain Delta group, "
+            "so an insert replaces the rows of the same key."
+        )
+    elif not plain:
         app.warn(f"{label}: stream/HUDI is not supported locally; it is a plain Delta group.")
     if doc.get("onlineEnabled"):
         app.warn(f"{label}: online_enabled is not supported locally; the group is offline only.")
-    for field in _IGNORED_FIELDS:
-        if doc.get(field):
-            app.warn(f"{label}: {_argument(field)} has no effect locally.")
+    _say_ignored(app, group, doc)
     if not group.doc["eventTime"] and not any(f["primary"] for f in group.doc["features"]):
         app.warn(f"{label} has no primary key and no event time: a second insert will fail.")
 
@@ -264,7 +280,7 @@ def create(request: Request) -> Reply:
     stored = read_group(doc)
     if not plain and not any(f["primary"] for f in stored["features"]):
         raise ApiError(270121, "A stream or HUDI feature group needs a primary key.")
-    if travel not in ("DELTA", "HUDI"):
+    if travel not in ("DELTA", "HUDI", "NONE"):
         raise unsupported(f"create_feature_group(time_travel_format={travel!r})")
     suite = take(doc, "expectationSuite", dict, None)
     with app.folder.transaction():
@@ -272,7 +288,7 @@ def create(request: Request) -> Reply:
         tag_schemas.attach(app.folder, group, doc)
         if suite is not None:
             save_suite(app, group, suite)
-    _say_what_differs(app, group, doc, plain)
+    _say_what_differs(app, group, doc, travel, plain)
     return Reply(201, full(app, group))
 
 
@@ -314,8 +330,8 @@ def get_by_name(request: Request, name: str) -> Any:
 
 @route("PUT", "featuregroups/{id:int}")
 def update(request: Request, id: int) -> Any:
-    """`update_description`, `append_features`, `update_feature_description`, deprecation and
-    `update_statistics_config`. Features can only be appended."""
+    """`update_description`, `update_topic_name`, `append_features`, `update_feature_description`,
+    deprecation and `update_statistics_config`. Features can only be appended."""
     app, sent = request.app, request.json()
     take(sent, "name", str, None)
     with app.folder.transaction():
@@ -324,6 +340,7 @@ def update(request: Request, id: int) -> Any:
         if request.flag("updateMetadata"):
             if (text := take(sent, "description", str, None)) is not None:
                 doc["description"] = check_description(text)
+            doc["topicName"] = take(sent, "topicName", str, doc.get("topicName"))
             doc["features"] = _appended(group, read_features(sent))
             add_columns(app, group, doc["features"][len(group.doc["features"]) :])
         elif request.flag("updateStatsConfig"):
@@ -333,6 +350,7 @@ def update(request: Request, id: int) -> Any:
         else:
             raise unsupported(f"Updating a feature group with {sorted(request.query)}")
         app.folder.update(id, doc)
+    _say_ignored(app, group, sent)
     return full(app, group_by_id(request, id))
 
 
