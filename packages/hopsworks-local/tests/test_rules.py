@@ -252,6 +252,13 @@ def test_statistics_columns_are_features(fs: Any, name: str) -> None:
     refused(270108, lambda: group.insert(ONE))
 
 
+def test_statistics_of_integers_that_no_double_can_hold(make_group: Any) -> None:
+    group = make_group(pd.DataFrame({"id": [1, 2], "n": [2**53 + 1, 5]}))
+    group.compute_statistics()
+    described = {s.feature_name: s for s in group.statistics.feature_descriptive_statistics}
+    assert (described["n"].max, described["n"].min, described["id"].mean) == (2.0**53, 5, 1.5)
+
+
 def test_the_topic_of_a_group_can_change(fs: Any, make_group: Any) -> None:
     group = make_group(ONE)
     group.update_topic_name("other")

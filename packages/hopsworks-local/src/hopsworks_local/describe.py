@@ -75,8 +75,9 @@ def _feature(
 
 
 def _finite(column: Any) -> Any:
-    """Return a column's numbers as doubles, without NaN and infinity, which JSON does not have."""
-    numbers = column.cast(pa.float64()).drop_null()
+    """Return a column's numbers as doubles, without NaN and infinity, which JSON does not have.
+    Integers above 2**53 are rounded."""
+    numbers = column.cast(pa.float64(), safe=False).drop_null()
     return numbers.filter(pc.is_finite(numbers))
 
 
