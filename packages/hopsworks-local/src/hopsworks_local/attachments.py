@@ -8,7 +8,8 @@ import time
 from typing import Any
 
 from .describe import describe
-from .groups import finished_job, group_by_id
+from .groups import group_by_id
+from .jobs import finished_job
 from .protocol import ApiError, Request, route, take, unsupported
 from .registry import model_by_id
 from .state import Entity
@@ -69,7 +70,7 @@ def compute_statistics(request: Request, id: int) -> Any:
         "featureDescriptiveStatistics": computed,
     }
     app.folder.set_item(id, "statistics", str(doc["computationTime"]), doc)
-    return finished_job(request, group)
+    return finished_job(app, group)
 
 
 def _get_statistics(request: Request, **path: Any) -> Any:

@@ -433,15 +433,9 @@ def clear(request: Request, id: int) -> Any:
 @route("POST", "featuregroups/{id:int}/updatetableschema")
 def update_table(request: Request, id: int) -> Any:
     """`append_features`, second call: `update` has done it already."""
-    return finished_job(request, group_by_id(request, id))
+    from .jobs import finished_job
 
-
-def finished_job(request: Request, group: Entity) -> dict[str, Any]:
-    """Return a job that has ended: what a cluster gives to a job is done before the answer. See jobs.py."""
-    name = f"{group.name}_{group.version}"
-    href = f"{request.app.url}/hopsworks-api/api/project/{request.app.project_id}/jobs/{name}"
-    job = {"id": group.id, "name": name, "creationTime": iso(group.created), "config": {}}
-    return {**job, "jobType": "PYTHON", "creator": request.app.user, "href": href}
+    return finished_job(request.app, group_by_id(request, id))
 
 
 @route("POST", "featuregroups/{id:int}/commits")

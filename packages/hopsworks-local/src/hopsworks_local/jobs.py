@@ -1,6 +1,6 @@
 """Jobs: what a cluster gives to a job is done without one, so every job has succeeded.
 
-Each feature group has the materialisation job that programs run and wait for. No code is run.
+Each feature group has the materialization job that programs run and wait for. No code is run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ SCHEDULE = "schedule"
 SUFFIX = "_offline_fg_materialization"
 
 
-def _job(app: App, group: Entity, name: str) -> dict[str, Any]:
+def finished_job(app: App, group: Entity, name: str = "") -> dict[str, Any]:
+    """Return a job of a group, which has ended; without a name, the one that a call answers with."""
+    name = name or f"{group.name}_{group.version}"
     return {
         "id": group.id,
         "name": name,
@@ -28,7 +30,7 @@ def _job(app: App, group: Entity, name: str) -> dict[str, Any]:
         "config": {"type": "sparkJobConfiguration", "appName": name, "defaultArgs": ""},
         "jobType": "PYSPARK",
         "creator": app.user,
-        "href": f"{app.url}/p/{app.project_id}/fs/1/fg/{group.id}",
+        "href": f"{app.url}/hopsworks-api/api/project/{app.project_id}/jobs/{name}",
         "jobSchedule": app.folder.items(group.id, SCHEDULE).get("job"),
     }
 
@@ -48,14 +50,14 @@ def group_of(app: App, name: str) -> Entity:
 def list_jobs(request: Request) -> Any:
     """`get_jobs()`."""
     groups = request.app.folder.all("featuregroup")
-    items = [_job(request.app, g, f"{g.name}_{g.version}{SUFFIX}") for g in groups]
+    items = [finished_job(request.app, g, f"{g.name}_{g.version}{SUFFIX}") for g in groups]
     return {"count": len(items), "items": items}
 
 
 @route("GET", "jobs/{name}")
 def get_job(request: Request, name: str) -> Any:
     """`get_job(name)`, `FeatureGroup.materialization_job`."""
-    return _job(request.app, group_of(request.app, name), name)
+    return finished_job(request.app, group_of(request.app, name), name)
 
 
 def _execution(app: App, group: Entity, id: int) -> dict[str, Any]:

@@ -19,7 +19,8 @@ import pyarrow as pa
 from . import wire
 from .execution import Plan, run
 from .files import resolve
-from .groups import STORE_ID, finished_job, group_by_id
+from .groups import STORE_ID, group_by_id
+from .jobs import finished_job
 from .protocol import ApiError, Request, route, take, unsupported
 from .query import both
 from .state import Entity
@@ -81,7 +82,7 @@ def compute(request: Request, name: str, version: int, number: int) -> Any:
     dataset = dataset_of(request, view, number)
     query = wire.parse(request, take(request.json(), "query", dict))
     write(request.app, view, dataset, wire.plan(request, query))
-    return finished_job(request, group_by_id(request, query.group))
+    return finished_job(request.app, group_by_id(request, query.group))
 
 
 def write(app: App, view: Entity, dataset: Entity, plan: Plan) -> None:
