@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import resource
 import signal
 import socket
 import sqlite3
@@ -278,6 +279,19 @@ def test_a_damaged_table_is_named(server: Any, logged_in: Any, damage: str) -> N
             group.compute_statistics()
         assert caught.value.error_code == 270009
         assert len(fill(project, f"whole_{damage}").read()) == 1, "the rest still works"
+
+
+def test_training_files_that_cannot_be_written(tmp_path: Path, logged_in: Any) -> None:
+    """A bound on the size of the server's files stands for a full disk."""
+    with hopsworks_local.start(tmp_path) as server, logged_in(server.env) as project:
+        group = fill(project)
+        group.insert(pd.DataFrame({"id": range(300_000), "x": 0.5}))
+        view = project.get_feature_store().create_feature_view("v", group.select_all())
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (2**21, 2**21))
+        with pytest.raises(RestAPIError, match="File too large") as caught:
+            view.create_training_data(data_format="csv")
+        assert (caught.value.error_code, caught.value.response.status_code) == (120000, 500)
+        assert [*(tmp_path / "local" / "staging").iterdir()] == []
 
 
 def test_a_client_that_stops_reading_is_no_failure(

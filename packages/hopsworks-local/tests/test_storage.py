@@ -307,10 +307,17 @@ def test_files_of_training_data_go_and_the_metadata_stays(week: Any, datasets: A
     assert [d.version for d in week.get_training_datasets()] == [version]
 
 
-def test_training_data_in_files_that_cannot_be_made(week: Any, make_view: Any, fs: Any) -> None:
+def test_training_data_in_files_that_cannot_be_made(
+    week: Any, make_group: Any, make_view: Any
+) -> None:
+    nested = make_view(make_group(FRAME.assign(v=[[1.0], [2.0], []])).select_all(), version=2)
+    version, _ = nested.create_training_data(data_format="parquet")
+    assert [*map(list, nested.get_training_data(version)[0]["v"])] == [[1], [2], []]
     for call in (
         lambda: week.create_training_data(data_format="tfrecord"),
         lambda: week.create_training_data(location="elsewhere"),
+        lambda: nested.create_training_data(data_format="csv"),
+        lambda: nested.create_training_data(data_format="tsv"),
     ):
         with pytest.raises(RestAPIError) as caught:
             call()

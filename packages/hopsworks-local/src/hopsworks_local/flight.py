@@ -31,10 +31,10 @@ _FILE = b"file:"
 
 @contextlib.contextmanager
 def _as_flight_errors() -> Iterator[None]:
-    """Say what is refused, or cannot be read, as Flight does."""
+    """Say what is refused, or cannot be read or written, as Flight does."""
     try:
         yield
-    except (NoData, ApiError, ValueError) as e:
+    except (NoData, ApiError, ValueError, OSError) as e:
         raise flight.FlightServerError(str(e)) from None
 
 

@@ -73,9 +73,12 @@ def _read_dataset(request: Request, view: Entity, doc: dict[str, Any]) -> dict[s
         raise unsupported("Training data with spine_df or lookback")
     if form not in FORMATS:
         raise ApiError(270057, f"Unknown data format {form!r}.")
+    query = from_doc(view.doc["query"])
+    groups = wire.sources(request, query)
     if kind == HOPSFS:
-        training_files.check(view, form, take(doc, "dataSource", dict, {}))
-    groups = wire.sources(request, from_doc(view.doc["query"]))
+        columns = wire.output(request.app, groups, query)
+        kinds = [feature(groups[c.source], c.feature)["type"] for c in columns]
+        training_files.check(view, form, take(doc, "dataSource", dict, {}), kinds)
     splits = [_read_split(s) for s in take(doc, "splits", list, [])]
     _check_splits(splits, groups[0])
     start, end = take(doc, "eventStartTime", int, None), take(doc, "eventEndTime", int, None)

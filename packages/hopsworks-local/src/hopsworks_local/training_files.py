@@ -24,7 +24,6 @@ from .jobs import finished_job
 from .protocol import ApiError, Request, route, take, unsupported
 from .query import both
 from .state import Entity
-from .tables import reading
 from .views import DATASETS, dataset_of, view_of
 
 if TYPE_CHECKING:
@@ -34,8 +33,8 @@ HOPSFS = "HOPSFS_TRAINING_DATASET"
 FORMATS = ("csv", "tsv", "parquet")  # what the client can read without Spark
 
 
-def check(view: Entity, data_format: str, source: dict[str, Any]) -> None:
-    """Refuse training data that cannot be written here."""
+def check(view: Entity, data_format: str, source: dict[str, Any], kinds: list[str]) -> None:
+    """Refuse training data that cannot be written here; `kinds` are the types of the view's features."""
     if data_format not in FORMATS:
         raise unsupported(f"Training data in files of format {data_format!r}")
     connector = take(source, "storageConnector", dict, {})
@@ -43,6 +42,9 @@ def check(view: Entity, data_format: str, source: dict[str, Any]) -> None:
         raise unsupported("create_training_data(location=..., storage_connector=...)")
     if view.doc["transformations"]:
         raise unsupported("Training data in files of a view with transformation functions")
+    for kind in kinds:
+        if data_format != "parquet" and (kind == "binary" or "<" in kind):
+            raise unsupported(f"Training data in {data_format} files with a feature of type {kind}")
 
 
 def _home(app: App, view: Entity, dataset: Entity) -> str:
@@ -86,12 +88,12 @@ def compute(request: Request, name: str, version: int, number: int) -> Any:
 
 
 def write(app: App, view: Entity, dataset: Entity, plan: Plan) -> None:
-    """Write all files of a training dataset, in place of older ones, at once and wholly."""
+    """Write all files of a training dataset, and only then put them in place of older ones."""
     sent = dataset.doc["sent"]
     if sent["trainingDatasetType"] != HOPSFS:
         raise ApiError(270204, "An in-memory training dataset has no files.")
     target = resolve(app, _home(app, view, dataset))
-    with app.folder.aside() as whole, app.folder.aside() as old, reading(app, *plan.groups):
+    with app.folder.aside() as whole, app.folder.aside() as old:
         for part, table in _parts(app, plan, f"{view.name}_{view.version}", sent):
             (whole / part).mkdir(parents=True)
             _write_table(table, whole / part / f"part-00000.{sent['dataFormat']}", sent)
