@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -368,6 +369,30 @@ def test_a_group_goes_with_its_views(fs: Any, make_group: Any, make_view: Any) -
     assert fs.get_feature_view(view.name, 1) is None
 
 
+def test_a_deletion_that_fails_leaves_the_files_of_the_views(
+    fs: Any, make_group: Any, make_view: Any, datasets: Any, root: Path
+) -> None:
+    """A trigger stands for a kill before the commit."""
+    group = make_group(ONE)
+    view = make_view(group.select_all(), logging_enabled=True)
+    view.log(ONE)
+    version, _ = view.create_training_data(data_format="csv")
+    with sqlite3.connect(root / "local" / "hopsworks.sqlite") as db:
+        db.execute(
+            f"CREATE TRIGGER stops BEFORE DELETE ON entity WHEN OLD.id = {group.id} "
+            "BEGIN SELECT RAISE(ABORT, 'stopped'); END"
+        )
+    try:
+        refused(120005, lambda: group.delete(delete_feature_views=True), 409)
+    finally:
+        with sqlite3.connect(root / "local" / "hopsworks.sqlite") as db:
+            db.execute("DROP TRIGGER stops")
+    assert len(view.read_log()) == 1
+    assert fs.get_feature_view(view.name, 1).get_training_data(version)[0]["id"].tolist() == [1]
+    group.delete(delete_feature_views=True)
+    assert not datasets.exists(f"Training_Datasets/{view.name}_1_{version}")
+
+
 def test_a_window_needs_an_event_time(make_group: Any, make_view: Any) -> None:
     view = make_view(make_group(ONE).select_all())
     with pytest.raises(ValueError, match="event time"):
@@ -483,6 +508,24 @@ def test_a_tag_of_what_is_deleted_at_that_moment(make_group: Any, root: Path) ->
         with sqlite3.connect(root / "local" / "hopsworks.sqlite") as db:
             db.execute("DROP TRIGGER deletes")
     assert "deleted" in error.user_message
+
+
+# -- expectations ----------------------------------------------------------------------------------
+
+
+def test_changes_of_a_suite_at_the_same_time_are_all_kept(make_group: Any, rest: Any) -> None:
+    place = f"featuregroups/{make_group(ONE).id}/expectationsuite"
+    suite = {"expectationSuiteName": "s", "meta": "{}"}
+    place = f"{place}/{rest('POST', place, suite).json()['id']}"
+
+    def change(i: int) -> bool:
+        if i % 2:
+            return rest("PUT", f"{place}/metadata", {**suite, "runValidation": False}).ok
+        return rest("POST", f"{place}/expectations", {"expectationType": f"e{i}"}).ok
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(change, range(40)))
+    assert rest("GET", f"{place}/expectations").json()["count"] == 20
 
 
 # -- models ----------------------------------------------------------------------------------------

@@ -404,21 +404,21 @@ def delete(request: Request, id: int) -> Any:
     """`FeatureGroup.delete`. A group that a view reads goes only with `force` or the views."""
     from .views import remove
 
-    app = request.app
+    app, with_views = request.app, request.flag("deleteFeatureViews")
     with app.folder.transaction():
         group = group_by_id(request, id)
         views = views_of(app, id)
-        if request.flag("deleteFeatureViews"):
-            for view in views:
-                remove(app, view)
-        elif views and not request.flag("force"):
+        if views and not with_views and not request.flag("force"):
             names = ", ".join(f"{v.name} version {v.version}" for v in views)
             raise ApiError(
                 120002,
                 f"The feature group {group.name!r} version {group.version} is used by the feature "
                 f"view {names}. Delete it with force=True or delete_feature_views=True.",
             )
+        cleanups = [remove(app, view) for view in views if with_views]
         app.folder.remove(id)
+    for remove_files in cleanups:
+        remove_files()
     drop_table(app, group)
 
 

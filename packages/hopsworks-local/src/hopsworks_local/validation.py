@@ -125,19 +125,22 @@ def create_suite(request: Request, id: int) -> Reply:
 @route("PUT", _SUITE)
 def update_suite(request: Request, id: int, suite: int) -> Any:
     """`save_expectation_suite` of a suite that was fetched: its id stays."""
-    group, entity = _suite_of(request, id, suite)
     read = _read(request.json())
     read["expectations"] = _numbered(suite, read["expectations"])
-    request.app.folder.update(entity.id, read)
+    with request.app.folder.transaction():
+        group, entity = _suite_of(request, id, suite)
+        request.app.folder.update(entity.id, read)
     return suite_dto(request.app, group)
 
 
 @route("PUT", _SUITE + "/metadata")
 def update_metadata(request: Request, id: int, suite: int) -> Any:
     """`ExpectationSuite` setters: a new name, policy or meta; the expectations stay."""
-    group, entity = _suite_of(request, id, suite)
-    read = {**_read(request.json()), "expectations": entity.doc["expectations"]}
-    request.app.folder.update(entity.id, read)
+    read = _read(request.json())
+    with request.app.folder.transaction():
+        group, entity = _suite_of(request, id, suite)
+        read["expectations"] = entity.doc["expectations"]
+        request.app.folder.update(entity.id, read)
     return suite_dto(request.app, group)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -210,26 +211,32 @@ def get(request: Request, name: str, version: int) -> Any:
 @route("PUT", VIEW)
 def update(request: Request, name: str, version: int) -> Any:
     """`FeatureView.update()`: only the description can change."""
-    view = view_of(request, name, version)
-    text = take(request.json(), "description", str, None)
-    if text is not None:
-        request.app.folder.update(view.id, {**view.doc, "description": check_description(text)})
+    folder, text = request.app.folder, take(request.json(), "description", str, None)
+    with folder.transaction():
+        view = view_of(request, name, version)
+        if text is not None:
+            folder.update(view.id, {**view.doc, "description": check_description(text)})
     return view_dto(request, view_of(request, name, version))
 
 
-def remove(app: App, view: Entity) -> None:
-    """Remove a view with its log, its training datasets and their files."""
+def remove(app: App, view: Entity) -> Callable[[], None]:
+    """Remove a view with its log and its training datasets. Return what removes their rows and files,
+    which is for after the commit: a kill before it leaves everything."""
     from . import training_files
 
-    datasets, log = app.folder.all("trainingdataset", owner=view.id), log_of(app, view)
     with app.folder.transaction():
+        datasets, log = app.folder.all("trainingdataset", owner=view.id), log_of(app, view)
         app.folder.remove(view.id)
         if log is not None:
             app.folder.remove(log.id)
-    for dataset in datasets:
-        training_files.remove(app, view, dataset)
-    if log is not None:
-        drop_table(app, log)
+
+    def remove_files() -> None:
+        for dataset in datasets:
+            training_files.remove(app, view, dataset)
+        if log is not None:
+            drop_table(app, log)
+
+    return remove_files
 
 
 @route("DELETE", "featureview/{name}")
@@ -239,13 +246,13 @@ def delete_all(request: Request, name: str) -> Any:
     if not views:
         raise ApiError(270181, f"There is no feature view {name!r}.")
     for view in views:
-        remove(request.app, view)
+        remove(request.app, view)()
 
 
 @route("DELETE", VIEW)
 def delete(request: Request, name: str, version: int) -> Any:
     """`FeatureView.delete()`, also when a group of the view is deleted."""
-    remove(request.app, view_of(request, name, version))
+    remove(request.app, view_of(request, name, version))()
 
 
 def dataset_of(request: Request, view: Entity, version: int) -> Entity:
