@@ -393,6 +393,30 @@ def test_a_deletion_that_fails_leaves_the_files_of_the_views(
     assert not datasets.exists(f"Training_Datasets/{view.name}_1_{version}")
 
 
+def test_a_broken_view_is_named_in_the_provenance(
+    make_group: Any, make_view: Any, rest: Any, root: Path, name: str
+) -> None:
+    healthy, other = make_group(ONE), make_group(ONE)
+    child = make_group(ONE, parents=[healthy])
+    view = make_view(healthy.select_all().join(other.select_all(), prefix="o_"))
+    view.training_data()
+    (root / "local" / "files" / "Models" / name / "1").mkdir(parents=True)
+    model = {"name": name, "version": 1, "trainingDatasetVersion": 1}
+    model["featureView"] = {"name": view.name, "version": 1}
+    models = "modelregistries/1/models"
+    id = rest("PUT", f"{models}/{name}_1", model).json()["id"]
+    other.delete(force=True)
+    assert [g.name for g in healthy.get_generated_feature_groups().accessible] == [child.name]
+    assert healthy.get_parent_feature_groups() is None
+    (broken,) = healthy.get_generated_feature_views().faulty
+    assert (broken.name, broken.version) == (view.name, 1)
+    (dataset,) = rest("GET", f"{models}/{id}/provenance/links").json()["upstream"]
+    for link in (dataset, *dataset["upstream"]):
+        assert link["node"]["artifact"]["name"] == view.name
+        assert str(other.id) in link["node"]["exceptionCause"]
+    rest("DELETE", f"{models}/{id}")
+
+
 def test_a_window_needs_an_event_time(make_group: Any, make_view: Any) -> None:
     view = make_view(make_group(ONE).select_all())
     with pytest.raises(ValueError, match="event time"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import training_datasets, views, wire
 from .groups import full, group_by_id, views_of
-from .protocol import Request, route
+from .protocol import ApiError, Request, route
 from .query import from_doc
 from .registry import MODELS, check_registry, model_by_id, model_dto
 from .state import Entity
@@ -21,17 +21,26 @@ def _node(kind: str, doc: dict[str, Any], **links: list[Any]) -> dict[str, Any]:
     return {"node": node, "upstream": [], "downstream": [], **links}
 
 
-def _gone(app: App, link: dict[str, Any]) -> dict[str, Any]:
-    """Return a parent that was deleted: its name is all that is known."""
-    artifact = {"project": app.project, "name": link["name"], "version": link["version"]}
-    node = {"artifactType": "FEATURE_GROUP", "artifact": artifact, "accessible": False}
-    states = {"deleted": True, "shared": False, "traversed": False}
-    return {"node": {**node, **states}, "upstream": [], "downstream": []}
+def _named(app: App, kind: str, name: str, version: int, **states: Any) -> dict[str, Any]:
+    """Return what cannot be read: its name is all that is answered."""
+    link = _node(kind, {"project": app.project, "name": name, "version": version})
+    link["node"].update(accessible=False, **states)
+    return link
 
 
 def _group_node(app: App, link: dict[str, Any]) -> dict[str, Any]:
     group = app.folder.by_id("featuregroup", link["id"])
-    return _node("FEATURE_GROUP", full(app, group)) if group else _gone(app, link)
+    if group:
+        return _node("FEATURE_GROUP", full(app, group))
+    return _named(app, "FEATURE_GROUP", link["name"], link["version"], deleted=True)
+
+
+def _view_node(request: Request, view: Entity) -> dict[str, Any]:
+    try:
+        return _node("FEATURE_VIEW", views.view_dto(request, view))
+    except ApiError as e:  # a group that it reads was deleted
+        name, version = view.name, view.version
+        return _named(request.app, "FEATURE_VIEW", name, version, exceptionCause=e.message)
 
 
 @route("GET", "featuregroups/{id:int}/provenance/links")
@@ -43,7 +52,7 @@ def of_group(request: Request, id: int) -> Any:
         for other in app.folder.all("featuregroup")
         if id in [parent["id"] for parent in other.doc.get("parents", [])]
     ]
-    readers = [_node("FEATURE_VIEW", views.view_dto(request, v)) for v in views_of(app, id)]
+    readers = [_view_node(request, view) for view in views_of(app, id)]
     return _node(
         "FEATURE_GROUP",
         full(app, group),
@@ -77,7 +86,13 @@ def of_view(request: Request, name: str, version: int) -> Any:
 def _dataset_node(
     request: Request, view: Entity, dataset: Entity, **links: list[Any]
 ) -> dict[str, Any]:
-    return _node("TRAINING_DATASET", training_datasets.dataset_dto(request, view, dataset), **links)
+    try:
+        doc = training_datasets.dataset_dto(request, view, dataset)
+        return _node("TRAINING_DATASET", doc, **links)
+    except ApiError as e:
+        name, version = view.name, dataset.version
+        link = _named(request.app, "TRAINING_DATASET", name, version, exceptionCause=e.message)
+        return {**link, **links}
 
 
 @route("GET", MODELS + "/{id}/provenance/links")
@@ -89,6 +104,5 @@ def of_model(request: Request, registry: int, id: str) -> Any:
     view = dataset and app.folder.by_id("featureview", dataset.owner)
     if not dataset or not view:  # deleted since, or by another request at this moment
         return {"upstream": [], "downstream": []}
-    parent = _node("FEATURE_VIEW", views.view_dto(request, view))
-    node = _dataset_node(request, view, dataset, upstream=[parent])
+    node = _dataset_node(request, view, dataset, upstream=[_view_node(request, view)])
     return {"upstream": [node], "downstream": []}
