@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -319,6 +320,39 @@ def test_joins(fs: Any, make_group: Any, rows: Any) -> None:
     refused(270165, lambda: rows(joined))
     uneven = left.select_all().join(right.select_all(), left_on=["id", "x"], right_on=["key"])
     refused(270097, lambda: rows(uneven))
+
+
+def test_joins_that_are_not_supported(make_group: Any, rows: Any) -> None:
+    frame = pd.DataFrame({"id": [1], "at": [DAY]})
+    a, b = (make_group(frame, event_time="at").select_all() for _ in range(2))
+    unsupported(lambda: rows(a.join(b.limit(5), prefix="b_")), "a limit")
+    b = make_group(ONE).select_all().join(make_group(ONE).select_all(), prefix="c_")
+    unsupported(lambda: rows(make_group(ONE).select_all().join(b, prefix="b_")), "nested joins")
+    for kind in ("right", "full"):
+        a, b = (make_group(frame, event_time="at").select_all() for _ in range(2))
+        joined = a.join(b, join_type=kind, prefix="b_")
+        unsupported(lambda joined=joined: rows(joined), f"join_type='{kind.upper()}'")
+
+
+def test_the_age_of_features_is_stored(fs: Any, make_group: Any, make_view: Any) -> None:
+    view = make_view(make_group(ONE).select_all(), max_feature_age=timedelta(days=1))
+    assert fs.get_feature_view(view.name, 1).max_feature_age == timedelta(days=1)
+
+
+def test_on_demand_features_of_a_joined_group_have_its_prefix(
+    fs: Any, make_group: Any, make_view: Any
+) -> None:
+    from hsfs.hopsworks_udf import udf
+
+    @udf(float)
+    def halved(x: pd.Series) -> pd.Series:
+        return x / 2
+
+    left, right = make_group(ONE), make_group(ONE, transformation_functions=[halved("x")])
+    view = make_view(left.select(["id"]).join(right.select(["halved"]), prefix="r_"))
+    view = fs.get_feature_view(view.name, 1)
+    assert view.request_parameters == ["r_x"]
+    assert view.execute_odts(pd.DataFrame({"r_x": [4.0]}))["r_halved"].tolist() == [2]
 
 
 def test_unknown_features(make_group: Any, rows: Any) -> None:

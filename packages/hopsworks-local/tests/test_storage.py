@@ -151,19 +151,33 @@ def test_saved_transformation_functions(fs: Any, make_group: Any, make_view: Any
     assert fs.get_transformation_function("plus_one") is None
 
 
+def test_chained_transformation_functions(make_group: Any, make_view: Any) -> None:
+    chain = [plus_one("x").alias("more"), doubled("more")]
+    view = make_view(make_group(FRAME).select_all(), transformation_functions=chain)
+    data, _ = view.training_data()
+    (column,) = (c for c in data.columns if c.startswith("doubled"))
+    assert data[column].tolist() == [3, 5, 7]
+
+
 def test_built_in_transformation_functions(fs: Any) -> None:
     names = {f.hopsworks_udf.function_name for f in fs.get_transformation_functions()}
     assert {"min_max_scaler", "standard_scaler", "label_encoder"} <= names
     assert fs.get_transformation_function("robust_scaler").version == 1
 
 
-def test_on_demand_features(fs: Any, make_group: Any) -> None:
+def test_on_demand_features(fs: Any, make_group: Any, make_view: Any) -> None:
     group = make_group(FRAME, transformation_functions=[doubled("x")])
     assert fs.get_feature_group(group.name, 1).read()["doubled"].tolist() == [1, 3, 5]
     again = fs.get_feature_group(group.name, 1)
     again.insert(pd.DataFrame({"id": [9], "x": [4.0]}))
     assert sorted(again.read()["doubled"]) == [1, 3, 5, 8]
     assert {f.name for f in again.features if f.on_demand} == {"doubled"}
+    view = make_view(group.select(["id", "doubled"]))
+    view = fs.get_feature_view(view.name, 1)
+    assert view.request_parameters == ["x"]
+    assert view.execute_odts(pd.DataFrame({"x": [4.0]}))["doubled"].tolist() == [8]
+    without = make_view(group.select(["id", "x"]), version=2)
+    assert fs.get_feature_view(without.name, 2).on_demand_transformations == {}
 
 
 # -- refusals --------------------------------------------------------------------------------------

@@ -217,16 +217,11 @@ def _group(request: Request, id: int) -> Response:
 
 def _view(request: Request, name: str, version: int) -> Response:
     app, view = request.app, views.view_of(request, name, version)
-    roles = {
-        "label": "label",
-        "trainingHelperColumn": "training helper",
-        "inferenceHelperColumn": "inference helper",
-    }
     return _page(
         "view.html",
         view=view,
         features=[
-            (f["name"], f["type"], ", ".join(text for key, text in roles.items() if f[key]))
+            (f["name"], f["type"], ", ".join(r.words for key, r in views.ROLES.items() if f[key]))
             for f in views.view_dto(request, view)["features"]
         ],
         sources=[[_link(app, g)] for g in wire.sources(request, from_doc(view.doc["query"]))],

@@ -1,10 +1,10 @@
-"""Feature views and their training datasets (in memory: the client splits and transforms)."""
+"""Feature views: their queries, the roles of their features, and the queries of batch data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import tag_schemas, wire
 from .execution import feature as feature_of
@@ -18,7 +18,7 @@ from .groups import (
     read_functions,
     short,
 )
-from .protocol import ApiError, Reply, Request, route, take, unsupported
+from .protocol import ApiError, Reply, Request, route, take
 from .query import Query, Selected, both, from_doc, node_from_doc, to_doc
 from .state import Entity, Exists
 from .tables import drop_table
@@ -28,8 +28,21 @@ if TYPE_CHECKING:
 
 VIEW = "featureview/{name}/version/{version:int}"
 DATASETS = VIEW + "/trainingdatasets"
-# The roles of a view's features, with the error code for a feature that is not in the view's query.
-_ROLES = {"label": 270142, "inferenceHelperColumn": 270142, "trainingHelperColumn": 270225}
+
+
+class Role(NamedTuple):
+    """A role of a view's features."""
+
+    code: int  # of the error for a feature that is not in the view's query
+    flag: str  # of a read that wants these features
+    words: str
+
+
+ROLES = {
+    "label": Role(270142, "with_label", "label"),
+    "inferenceHelperColumn": Role(270142, "inference_helper_columns", "inference helper"),
+    "trainingHelperColumn": Role(270225, "training_helper_columns", "training helper"),
+}
 
 
 def view_of(request: Request, name: str, version: int) -> Entity:
@@ -48,8 +61,6 @@ def create(request: Request) -> Reply:
     app, doc = request.app, request.json()
     name = check_name(take(doc, "name", str))
     version = check_version(take(doc, "version", int, None), 270058)
-    if doc.get("maxFeatureAgeSecs"):
-        raise unsupported("create_feature_view(max_feature_age=...)")
     if take(doc, "query", dict, None) is None:
         raise ApiError(270180, "A feature view needs a query.")
     with app.folder.transaction():
@@ -58,6 +69,7 @@ def create(request: Request) -> Reply:
             raise ApiError(270180, "Every group of a feature view's query needs features.")
         stored = {
             "description": check_description(take(doc, "description", str, "")),
+            "maxFeatureAge": take(doc, "maxFeatureAgeSecs", int, None),
             "query": to_doc(query),
             "roles": _read_roles(request, query, take(doc, "features", list, [])),
             "transformations": _read_transformations(request, query, doc),
@@ -84,14 +96,14 @@ def log_of(app: App, view: Entity) -> Entity | None:
 def _read_roles(request: Request, query: Query, features: list[Any]) -> dict[str, list[list[Any]]]:
     """Return the columns that are labels and helpers, as [source, feature]. A column matches by name,
     and by group when the client names one."""
-    roles: dict[str, list[list[Any]]] = {role: [] for role in _ROLES}
+    roles: dict[str, list[list[Any]]] = {name: [] for name in ROLES}
     groups = wire.sources(request, query)
     columns = wire.output(request.app, groups, query)
     for feature in features:
         name = take(feature, "name", str)
         owner = take(take(feature, "featuregroup", dict, {}), "id", int, None)
-        for role, code in _ROLES.items():
-            if not take(feature, role, bool, False):
+        for key, role in ROLES.items():
+            if not take(feature, key, bool, False):
                 continue
             matches = [
                 [c.source, c.feature]
@@ -99,17 +111,20 @@ def _read_roles(request: Request, query: Query, features: list[Any]) -> dict[str
                 if name in (c.feature, c.name) and owner in (None, groups[c.source].id)
             ]
             if not matches:
-                raise ApiError(code, f"The column {name!r} is not in the view's query.")
-            roles[role] += matches
+                raise ApiError(role.code, f"The column {name!r} is not in the view's query.")
+            roles[key] += matches
     return roles
 
 
 def _read_transformations(
     request: Request, query: Query, doc: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """Return the transformation functions of a new view, whose features must be in its query."""
+    """Return the transformation functions of a new view, whose features must be in its query, or
+    come from another function."""
     functions = read_functions(doc)
     names = [c.name for c in wire.output(request.app, wire.sources(request, query), query)]
+    for function in functions:
+        names += take(function["hopsworksUdf"], "outputColumnNames", list, [])
     for function in functions:
         for feature in take(function["hopsworksUdf"], "transformationFeatures", list, []):
             if feature not in names:
@@ -135,19 +150,26 @@ def view_dto(request: Request, view: Entity) -> dict[str, Any]:
         "created": iso(view.created),
         "creator": app.user,
         "loggingEnabled": log_of(app, view) is not None,
+        "maxFeatureAgeSecs": doc.get("maxFeatureAge"),
         "query": wire.to_wire(request, query),
         "features": features_dto(app, groups, query, doc["roles"]),
         "servingKeys": serving_keys(app, groups, query),
         "transformationFunctions": [
             {**f, "featurestoreId": STORE_ID} for f in doc["transformations"]
         ],
+        "onDemandTransformationFunctions": [f for _, f in _on_demand_functions(groups, query)],
     }
 
 
 def features_dto(
     app: App, groups: wire.Groups, query: Query, roles: dict[str, list[Any]]
 ) -> list[dict[str, Any]]:
-    """Return the columns of a view with their roles."""
+    """Return the columns of a view with their roles and on-demand functions."""
+    functions = {
+        (source, name): function
+        for source, function in _on_demand_functions(groups, query)
+        for name in _names(function, "outputColumnNames")
+    }
     return [
         {
             "index": index,
@@ -155,10 +177,35 @@ def features_dto(
             "featureGroupFeatureName": column.feature,
             "type": feature_of(groups[column.source], column.feature)["type"],
             "featuregroup": short(app, groups[column.source]),
-            **{role: [column.source, column.feature] in roles[role] for role in _ROLES},
+            "transformationFunction": functions.get((column.source, column.feature)),
+            **{key: [column.source, column.feature] in roles[key] for key in ROLES},
         }
         for index, column in enumerate(wire.output(app, groups, query))
     ]
+
+
+def _names(function: dict[str, Any], key: str) -> set[str]:
+    return {name for name in take(function["hopsworksUdf"], key, list, []) if isinstance(name, str)}
+
+
+def _on_demand_functions(groups: wire.Groups, query: Query) -> list[tuple[int, dict[str, Any]]]:
+    """Return the functions that compute a view's on-demand features, directly or for another of
+    them, with the source of each. The client adds the prefix of a join to their features."""
+    functions = []
+    for source, (group, part) in enumerate(zip(groups, query.parts(), strict=True)):
+        own, needed = group.doc.get("transformations", []), {f.name for f in part.features}
+        for _ in own:  # one step of the longest possible chain
+            for function in own:
+                if needed & _names(function, "outputColumnNames"):
+                    needed |= _names(function, "transformationFeatures")
+        prefix = query.joins[source - 1].prefix if source else None
+        for function in own:
+            if needed & _names(function, "outputColumnNames"):
+                udf = {**function["hopsworksUdf"], "featureNamePrefix": prefix}
+                functions.append(
+                    (source, {**function, "featurestoreId": STORE_ID, "hopsworksUdf": udf})
+                )
+    return functions
 
 
 def serving_keys(app: App, groups: wire.Groups, query: Query) -> list[dict[str, Any]]:
@@ -285,13 +332,9 @@ def _batch_query(request: Request, view: Entity, extra: Any) -> dict[str, Any]:
     groups = wire.sources(request, query)
     left_out = [
         tuple(column)
-        for role, flag in (
-            ("label", "with_label"),
-            ("inferenceHelperColumn", "inference_helper_columns"),
-            ("trainingHelperColumn", "training_helper_columns"),
-        )
-        if not request.flag(flag)
-        for column in roles[role]
+        for key, role in ROLES.items()
+        if not request.flag(role.flag)
+        for column in roles[key]
     ]
 
     def selected(i: int, part: Query) -> Query:

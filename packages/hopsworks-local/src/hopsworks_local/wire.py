@@ -76,6 +76,8 @@ def _selected(group: Entity, dto: Any) -> Selected:
 
 def _parse_join(request: Request, left: Entity, dto: Any) -> Join:
     query = parse(request, take(dto, "query", dict), nested=True)
+    if query.limit is not None:
+        raise unsupported("Joining a query that has a limit")
     right = group_by_id(request, query.group)
     kind = take(dto, "type", str, "INNER").upper()
     if kind not in _JOINS:
