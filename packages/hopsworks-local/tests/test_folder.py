@@ -128,10 +128,15 @@ def test_damage_at_run_time_is_an_error_not_a_crash(app: App, api: Callable[...,
 
 
 def test_an_illegal_project_is_not_taken(tmp_path: Path) -> None:
-    app = App(Folder(tmp_path, "local"), "local", any_project=True, say=lambda text: None)
+    output: list[str] = []
+    app = App(Folder(tmp_path, "local"), "local", any_key=True, any_project=True, say=output.append)
     for name in ("a__b", "..", "a" * 30, ""):
         with pytest.raises(ApiError):
             app.enter(name)
+    with pytest.raises(ApiError):
+        app.check_key("ApiKey ")
+    assert len(output) == 5
+    assert "--any" not in "".join(output), "they are on already"
     assert app.project == "local"
     app.enter("theirs")
     assert app.project == "theirs"

@@ -89,6 +89,10 @@ def test_head_of_a_file_has_no_body(app: Any, api: Any, web: Any) -> None:
     ("method", "path", "words"),
     [
         ("PATCH", "modelregistries/1/models/x_1", "changing a saved model"),
+        ("POST", "modelregistries/1/models/huggingface", "hf_download"),
+        ("GET", "dataset/tags/all/Resources", "tags of files"),
+        ("DELETE", "dataset/tags/schema/owner/Resources", "tags of files"),
+        ("PUT", "jobs/mine", "(create_job)"),
         ("POST", "kafka/topics", "Kafka"),
         ("PUT", "serving", "Model.deploy"),
         ("GET", "no/such/thing", "GET /no/such/thing"),

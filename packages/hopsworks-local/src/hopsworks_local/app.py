@@ -100,7 +100,8 @@ class App:
     def _refused(self, code: int, problem: str) -> ApiError:
         """Return a 401, and warn: the client reports any refusal as "Could not find project"."""
         message = f"{problem} {self.where()}"
-        self.warn(f"{message} A program with a key of its own: exec --any-key.")
+        hint = "" if self.any_key else " A program with a key of its own: exec --any-key."
+        self.warn(message + hint)
         return ApiError(code, message)
 
     def where(self) -> str:
@@ -115,7 +116,8 @@ class App:
             self.project = name
             return
         message = f"There is no project {name!r}. {self.where()}"
-        self.warn(f"{message} A program with a project name of its own: exec --any-project.")
+        hint = " A program with a project name of its own: exec --any-project."
+        self.warn(message + ("" if self.any_project else hint))
         raise ApiError(150004, message)
 
     def check_page_key(self, key: str) -> str:

@@ -126,7 +126,15 @@ def _inode(app: App, place: Path, stat: os.stat_result) -> dict[str, Any]:
     }
 
 
-# -- downloads and uploads come first: the addresses below match theirs, too ---------------------
+# -- tags, downloads and uploads come first: the addresses below match theirs, too ---------------
+
+
+@route("GET", "dataset/tags/{path:path}")
+@route("PUT", "dataset/tags/{path:path}")
+@route("DELETE", "dataset/tags/{path:path}")
+def refuse_tags(request: Request, path: str) -> Any:
+    """Refuse the tags of files."""
+    raise unsupported("tags of files (dataset_api.add, get_tags and delete)")
 
 
 @route("GET", "dataset/download/with_auth/{path:path}")

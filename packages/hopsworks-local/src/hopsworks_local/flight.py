@@ -80,7 +80,7 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
         raise flight.FlightServerError(f"{action.type} is not supported by hopsworks_local.")
 
     def list_actions(self, context: Any) -> Any:
-        """Return the two actions."""
+        """Return the actions."""
         return [
             ("healthcheck", "is it there"),
             ("get-version", "its version"),

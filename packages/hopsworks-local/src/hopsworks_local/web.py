@@ -56,12 +56,13 @@ _UNSUPPORTED = (
     ("ingestion", "ingestion jobs"),
     ("storageconnectors", "storage connectors and data sources"),
     ("elastic", "search"),
-    ("jobs", "jobs that run code on a cluster (create_job, schedule)"),
+    ("jobs", "jobs that run code on a cluster (create_job)"),
     ("kafka", "Kafka (get_kafka_api)"),
     ("inference", "deployments (predict)"),
     ("git", "git repositories (get_git_api)"),
     ("python", "Python environments (get_environment_api)"),
     ("users", "users and members"),
+    ("huggingface", "hf_download"),
     ("models", "changing a saved model"),
 )
 
