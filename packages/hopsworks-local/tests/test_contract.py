@@ -703,8 +703,8 @@ def test_model_knows_its_view(
 def test_models_of_frameworks(
     backend: str, project: Any, registry: Any, name: str, tmp_path: Any
 ) -> None:
-    """Metrics may be texts of numbers, as many programs have them. Deploying is refused, and the rest
-    of a program goes on."""
+    """Metrics may be numbers written as text, as many programs have them. Deploying is refused, and the
+    rest of a program goes on."""
     from hopsworks.client.exceptions import RestAPIError
 
     frameworks = ("sklearn", "tensorflow", "torch", "llm")
