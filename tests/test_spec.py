@@ -61,6 +61,8 @@ def reverse(values):
 HTML = "<img src=x onerror=alert(1)>"
 ALTERED = {
     "two equal cuts": ("cuts", put(lambda cuts: [*cuts[:4], cuts[5], cuts[5]], "cuts")),
+    "seven cuts": ("cuts", put(lambda cuts: [*cuts, 9.5], "cuts")),
+    "a probability above 1": ("probabilities", put(1.5, "examples", 0, "probabilities", 0)),
     "cuts shifted by 1": ("grade for example", put(lambda cuts: [c + 1 for c in cuts], "cuts")),
     "the slope is NaN": ("odds.slope", put(NAN, "odds", "slope")),
     "the slope is negative": ("odds.slope", put(-1.0, "odds", "slope")),
