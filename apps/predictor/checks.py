@@ -92,5 +92,5 @@ def _is_unit(text: str, column: Column) -> bool:
 def plain_unit(text: str) -> str:
     """Return a unit in one spelling: "g/l" for g/dm³, "g/ml" for g/cm3 and kg/L, "%" for % vol."""
     text = re.sub(r"[\s.^-]", "", unicodedata.normalize("NFKC", text.lower()))
-    text = text.replace("dm3", "l").replace("cm3", "ml").replace("kg/l", "g/ml")
+    text = re.sub(r"lit(er|re)s?|dm3", "l", text).replace("cm3", "ml").replace("kg/l", "g/ml")
     return "%" if re.fullmatch(r"%?(by)?(vol|volume|abv)%?|%", text) else text

@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -18,9 +18,7 @@ from wine.spec import Column
 MAX_BYTES, MAX_LINES, MAX_WINES, MAX_COLUMNS = 5_000_000, 100_000, 20_000, 200
 MAX_AGAIN = 10 * MAX_BYTES  # characters read again behind quotes that do not end
 HEADER_LINES = 50  # the header is among these
-# if two fit a header equally well, the first is used; some programs write a blank behind commas
-FORMS = [{"delimiter": separator} for separator in ",;|\t"]
-FORMS += [form | {"skipinitialspace": True} for form in (*FORMS, {"delimiter": " "})]
+SEPARATORS = ",;|\t "  # if two fit a header equally well, the first is used
 HINT = re.compile(r"sep=([^\"\r\n])\s*", re.IGNORECASE)  # Excel's own first line
 BOMS = {
     codecs.BOM_UTF8: "utf-8",
@@ -35,9 +33,10 @@ OTHER_FILES = {
 }
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?\s*%?", re.IGNORECASE)
 STARTS_NUMBER = re.compile(r"[\s'\"]*[+-]?[.,]?\d")
-SUMMARIES = {
+SUMMARIES = {  # as pandas, R and spreadsheets name them
     "total", "totals", "sum", "mean", "average", "avg", "median", "min", "minimum", "max",
-    "maximum", "std", "stdev", "count", "summe", "mittelwert", "moyenne", "media", "promedio",
+    "maximum", "std", "stdev", "stddev", "sd", "count", "25%", "50%", "75%", "1stqu", "3rdqu",
+    "summe", "mittelwert", "moyenne",
 }  # fmt: skip
 PLAIN = str.maketrans("“”³", "''3")  # Excel takes a file without other such marks for ASCII
 csv.field_size_limit(32_768)  # characters; a cell of Excel holds no more
@@ -82,7 +81,7 @@ class Table:
         """Return the cells of a row that the model has a name for, by that name."""
         raw = {name: cell for name, cell in zip(self.names, row.cells, strict=True) if name}
         if self.colours:
-            cell = raw["type"].strip().lower().removesuffix(".0")
+            cell = raw["type"].strip().lower().replace(",", ".").removesuffix(".0")
             raw["type"] = self.colours.get(cell, raw["type"])
         return raw
 
@@ -115,15 +114,18 @@ def read(content: bytes, columns: Sequence[Column]) -> Table:
     colour, colours = colour_column(header, [row.cells for row in rows])
     if colour is not None:
         names[colour] = "type"
-    while rows and _is_summary(rows[-1], names):
+    kinds = {*spellings(TYPES), *colours}
+    while rows and _is_summary(rows[-1], names, kinds):
         left_out.append(rows.pop())
     if len(rows) > MAX_WINES:
         raise BadFile(f"The file has {len(rows):,} wines: give at most {MAX_WINES:,} at a time.")
     if not rows:
         raise BadFile("The file has no wines: give a header and one row for each wine.")
-    dialect = Dialect(encoding, bom, form["delimiter"], hint[0].strip() if hint else "", newline)
+    separator = form["delimiter"]
+    dialect = Dialect(encoding, bom, separator, f"sep={separator}" if hint else "", newline)
     left_out.sort(key=lambda row: row.number)
-    table = Table(header, names, [_fit(row, names) for row in rows], left_out, dialect, colours)
+    fitted = [_fit(row, names, separator) for row in rows]
+    table = Table(header, names, fitted, left_out, dialect, colours)
     _check_rows(table)
     return table
 
@@ -134,17 +136,16 @@ def write(table: Table, added: dict[str, list[Any]]) -> bytes:
     They are written as the table's file was, with its decimal mark. Columns of an earlier answer
     are replaced, and cells that a spreadsheet would run as formulas are made harmless.
     """
-    keep = [place for place, name in enumerate(table.header) if name not in added]
-    earlier = len(table.header) - len(keep)
-    if 0 < earlier < len(added):  # columns of the file's own: those added get other names
-        keep = list(range(len(table.header)))
-        added = {_free(name, table.header): cells for name, cells in added.items()}
+    own = max(len(table.header) - len(added), 0)
+    if table.header[own:] != [_free(name, table.header[:own]) for name in added]:
+        own = len(table.header)  # no earlier answer
     out, decimal = io.StringIO(), table.decimal
     rows = [
-        [*(_harmless(row.cells[place]) for place in keep), *(_written(c, decimal) for c in cells)]
+        [*map(_harmless, row.cells[:own]), *(_written(cell, decimal) for cell in cells)]
         for row, *cells in zip(table.rows, *added.values(), strict=True)
     ]
-    header = [*(_harmless(table.header[place]) for place in keep), *added]
+    names = [_free(name, table.header[:own]) for name in added]
+    header = [*map(_harmless, table.header[:own]), *names]
     dialect = table.dialect
     # the csv module leaves some line ends unquoted, and blanks must not hide empty cells
     breaks = any(end in cell for row in (header, *rows) for cell in row for end in "\r\n")
@@ -187,7 +188,10 @@ def _find_header(
     """Return the form of the rows, and place and end of the one that names most columns."""
     best: tuple[int, Any, Any, Any] = (0, None, None, None)
     widest = 0
-    for form in [{"delimiter": hint[1]}] if hint else FORMS:
+    for separator in dict.fromkeys([*(hint[1] if hint else ""), *SEPARATORS]):
+        # some programs write a blank before a quote
+        blanks = separator == " " or any(f'{separator} "' in line for line in lines)
+        form = {"delimiter": separator, "skipinitialspace": blanks}
         for place, (end, cells) in enumerate(_records(lines[:HEADER_LINES], form)):
             widest = max(widest, len(cells))
             if best[0] < len(cells) <= MAX_COLUMNS:
@@ -237,6 +241,7 @@ def _records(
 
 def _alone(line: str, form: dict[str, Any]) -> list[str]:
     """Return the cells of one line, also if its quotes do not match."""
+    line = line.rstrip("\r\n") + "\n"
     try:
         cells = next(csv.reader([line], **form), [])
         if cells and cells[-1].endswith(("\n", "\r")):  # a quote ran to the line's end: it is none
@@ -259,11 +264,12 @@ def _split(
     header = header[: max(_used(header), used)]  # spreadsheets add empty columns at the right
     names = names_of(header, columns)
     places = {n for n, name in enumerate(names) if name not in ("", "type")}
-    if body and not any(_numbers(body[0], places)):
-        check_units(body[0].cells, names, columns)
+    full = [row for row in body if not _is_comment(row)]
+    check_units(full[0].cells if full else [], names, columns)
     rows: list[Row] = []
     for row in body:
-        (left_out if _holds_no_wine(row, places, row is body[0]) else rows).append(row)
+        units = row is full[0] if full else False
+        (left_out if _holds_no_wine(row, places, units) else rows).append(row)
     return header, rows, left_out
 
 
@@ -276,10 +282,12 @@ def _with_unnamed(header: list[str], body: list[Row], columns: Sequence[Column])
     if not 2 * len(longer) > len(body):
         return header
     names = names_of(header, columns)
-    colour = longer[0][names.index("type")].strip().lower() if "type" in names else ""
-    is_first = colour not in spellings(TYPES) and (
-        STARTS_NUMBER.match(colour) or any(cells[-1].strip() for cells in longer)
+    place = names.index("type") if "type" in names else 0
+    here, behind = (
+        sum(cells[n].strip().lower() in spellings(TYPES) for cells in longer)
+        for n in (place, place + 1)
     )
+    is_first = behind > here or (behind == here and any(cells[-1].strip() for cells in longer))
     return ["", *header] if is_first else [*header, ""]
 
 
@@ -288,38 +296,35 @@ def _used(cells: list[str]) -> int:
     return max((place for place, cell in enumerate(cells, 1) if cell.strip()), default=0)
 
 
-def _numbers(row: Row, places: Iterable[int]) -> list[bool]:
-    """Return for each of the ``places`` that the row has whether a number begins there."""
-    return [bool(STARTS_NUMBER.match(row.cells[n])) for n in places if n < len(row.cells)]
+def _is_comment(row: Row) -> bool:
+    """Tell whether a row is a comment; so is one with one or two cells."""
+    return row.cells[0].startswith("#") or sum(bool(cell.strip()) for cell in row.cells) <= 2
 
 
 def _holds_no_wine(row: Row, places: set[int], first: bool) -> bool:
-    """Tell whether a row is a comment, a footer or, as the ``first``, the measurements' units.
+    """Tell whether a row is a comment or, as the ``first`` that is none, the measurements' units.
 
-    ``places`` are those of the measurements.
+    ``places`` are those of the measurements; ``#12`` before them is a sample's number.
     """
-    if sum(bool(cell.strip()) for cell in row.cells) <= 2:
-        return True
-    numbers = sum(_numbers(row, places))
-    comment = row.cells[0].startswith("#")  # or a sample's number, before the measurements
-    return (comment and numbers <= 2) or (first and not numbers)
+    numbers = sum(bool(STARTS_NUMBER.match(row.cells[n])) for n in places if n < len(row.cells))
+    return (first or _is_comment(row)) and numbers <= 2
 
 
-def _is_summary(row: Row, names: list[str]) -> bool:
-    """Tell whether a row has a word such as "mean" outside the measurements, and no colour."""
-    cells = dict(zip(names, row.cells, strict=False))
-    own = [cell for name, cell in zip(names, row.cells, strict=False) if name in ("", "type")]
-    coloured = cells.get("type", "").strip().lower() in spellings(TYPES)
-    return not coloured and any(plain(cell[:40]) in SUMMARIES for cell in own)
+def _is_summary(row: Row, names: list[str], kinds: Collection[str]) -> bool:
+    """Tell whether a row has one cell beside the measurements, with a word such as "mean"."""
+    pairs = [(name, cell.strip().lower()) for name, cell in zip(names, row.cells, strict=False)]
+    own = [cell for name, cell in pairs if name in ("", "type") and cell]
+    return len(own) == 1 and bool({own[0], plain(own[0])} & SUMMARIES) and own[0] not in kinds
 
 
-def _fit(row: Row, names: list[str]) -> Row:
+def _fit(row: Row, names: list[str], separator: str) -> Row:
     """Return a row with a cell for each column; with too many or too few it gets a problem."""
     width = len(names)
     cells = row.cells[: max(width, _used(row.cells))]
     if len(cells) > width or any(names[len(cells) :]):
         problem = f"The row has {len(cells)} cells, the header has {width}."
-        return Row(row.number, [*cells, *[""] * width][:width], problem)
+        cells = [*cells[: width - 1], separator.join(cells[width - 1 :])]  # nothing is lost
+        return Row(row.number, [*cells, *[""] * (width - len(cells))], problem)
     return Row(row.number, [*cells, *[""] * (width - len(cells))])
 
 

@@ -20,13 +20,15 @@ OUTSIDE = "Outside the data: this grade is a guess."
 class Line:
     """A row of the file and its answer; without an answer, ``problem`` says why.
 
-    ``tasted`` is the tasters' grade if the file has it.
+    ``tasted`` is the tasters' grade if the file has one from 3 to 9; ``off_scale`` says that it
+    has another.
     """
 
     number: int
     wine: dict[str, Any] | None
     problem: str = ""
     tasted: int | None = None
+    off_scale: bool = False
     answer: Answer | None = None
 
     @property
@@ -38,10 +40,14 @@ class Line:
 
 @dataclass
 class Answered:
-    """A file's lines; ``left_out`` are its rows that hold no wine."""
+    """A file's lines; ``left_out`` are its rows that hold no wine.
+
+    ``colour`` is the name of the column that the colours were read from, if any.
+    """
 
     lines: list[Line]
     left_out: list[Row]
+    colour: str | None
 
     @property
     def graded(self) -> list[Line]:
@@ -56,7 +62,7 @@ class Answered:
     @property
     def off_scale(self) -> int:
         """The number of graded wines whose tasters' grade the model does not know."""
-        return sum(line.tasted not in (None, *GRADES) for line in self.graded)
+        return sum(line.off_scale for line in self.graded)
 
     @property
     def problems(self) -> list[tuple[int, str]]:
@@ -84,7 +90,7 @@ class Answered:
     @property
     def scores(self) -> dict[str, float] | None:
         """The metrics of the predictions and the number of wines; None without tasters' grades."""
-        tasted = [line for line in self.graded if line.tasted in GRADES]
+        tasted = [line for line in self.graded if line.tasted is not None]
         if not tasted:
             return None
         return {"wines": len(tasted)} | score(
@@ -101,7 +107,8 @@ def answer_all(table: Table, served: Served, colour: str | None = None) -> Answe
     answers = served.answers([line.wine for line in checked]) if checked else []
     for line, answer in zip(checked, answers, strict=True):
         line.answer = answer
-    return Answered(lines, table.left_out)
+    named = dict(zip(table.names, table.header, strict=True))
+    return Answered(lines, table.left_out, named.get("type"))
 
 
 def as_file(table: Table, answered: Answered, version: int) -> bytes:
@@ -133,13 +140,16 @@ def _line(row: Row, table: Table, spec: Spec, colour: str | None) -> Line:
         return Line(row.number, None, row.problem)
     raw = table.raw(row)
     wine, problems = check({"type": colour} | raw, spec)
-    return Line(row.number, wine, " ".join(problems.values()), tasted=_tasted(raw.get("quality")))
+    given = (raw.get("quality") or "").strip()
+    tasted = _tasted(given)
+    off_scale = bool(given) and tasted is None
+    return Line(row.number, wine, " ".join(problems.values()), tasted, off_scale)
 
 
-def _tasted(text: str | None) -> int | None:
-    """Return a tasters' grade, None where the cell holds no whole number."""
+def _tasted(text: str) -> int | None:
+    """Return a tasters' grade; None where the cell holds no grade from 3 to 9."""
     try:
-        value = float((text or "").strip(" '\"").replace(",", "."))
+        value = float(text.strip(" '\"").replace(",", "."))
     except ValueError:
         return None
-    return int(value) if value.is_integer() else None
+    return int(value) if value in GRADES else None

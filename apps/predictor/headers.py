@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from checks import plain_unit, spellings
 
@@ -13,7 +13,10 @@ from wine.spec import Column
 TYPE_NAMES = ("type", "colour", "color", "wine type", "wine colour", "wine color")
 YES, NO = ("1", "true", "yes", "y"), ("0", "false", "no", "n")
 BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
-UNIT = re.compile(r"(?<![a-z])([mkµμu]?g(?:\([^()]*\))?/\d*[a-z]+\^?3?)")
+UNIT = re.compile(  # a mass in a volume
+    r"(?<![a-z])([mkµμu]?g)(?:\s*\([^()]*\))?\s*/\s*"
+    r"(\d*\s*(?:[hdcm]?l|lit(?:er|re)s?|[dc]?m\^?-?3))(?![a-z])"
+)
 
 
 class BadFile(ValueError):
@@ -21,8 +24,8 @@ class BadFile(ValueError):
 
 
 def plain(name: str) -> str:
-    """Return a column's name without case, blanks, marks, accents and what is in brackets."""
-    name = BRACKETS.sub("", unicodedata.normalize("NFKD", name).lower()).replace("sulph", "sulf")
+    """Return a column's name without case, blanks, marks and what is in brackets."""
+    name = BRACKETS.sub("", name[:200].lower().replace("₂", "2")).replace("sulph", "sulf")
     return re.sub(r"[^a-z0-9]", "", name).replace("so2", "sulfurdioxide")
 
 
@@ -67,11 +70,11 @@ def check_units(cells: Sequence[str], names: Sequence[str], columns: Sequence[Co
     """Raise BadFile if a cell above a measurement names a mass in another unit than the model's."""
     units = {column.name: column.unit for column in columns}
     for cell, name in zip(cells, names, strict=False):
-        text = unicodedata.normalize("NFKC", cell[:200].lower()).replace(" ", "")
+        text = unicodedata.normalize("NFKC", cell[:200].lower())
         given = UNIT.search(text) if name in units else None
-        if given and plain_unit(BRACKETS.sub("", given[1])) != plain_unit(units[name]):
+        if given and plain_unit("/".join(given.groups())) != plain_unit(units[name]):
             unit = units[name] or "a number without a unit"
-            raise BadFile(f"{name} is in {given[1]}: give {unit}.")
+            raise BadFile(f"{name} is in {given[1]}/{given[2]}: give {unit}.")
 
 
 def colour_column(
@@ -80,25 +83,23 @@ def colour_column(
     """Return the place of the column with the colours, or None, and what its cells stand for.
 
     ``rows`` are the wines' cells. Of columns with a name for it, it is the one with most colours.
-    Without such a name it is the only column that holds nothing else, or ``is_red`` with 1 and 0,
-    whose cells are then mapped to colours.
+    Without a colour in these, it is ``is_red`` or ``is_white``, whose cells 1 and 0 are mapped to
+    colours, or else a column with colours, as whole words, in more than half of the rows.
     """
 
-    def column(place: int) -> Iterable[str]:
-        return (row[place].strip().lower() for row in rows if place < len(row))
+    def count(place: int, spelled: Collection[str]) -> int:
+        return sum(row[place].strip().lower() in spelled for row in rows if place < len(row))
 
     names = [plain(name) for name in header]
     named = [place for place, name in enumerate(names) if name in map(plain, TYPE_NAMES)]
-    if named:
-        return max(named, key=lambda place: sum(c in spellings(TYPES) for c in column(place))), {}
-    only = [
-        place
-        for place in range(len(header))
-        if all(cell in spellings(TYPES) for cell in column(place) if cell) and any(column(place))
-    ]
-    if len(only) == 1:
-        return only[0], {}
+    best = max(named, key=lambda place: count(place, spellings(TYPES)), default=None)
+    if best is not None and count(best, spellings(TYPES)):
+        return best, {}
     for kind, other in (TYPES, TYPES[::-1]):
         if f"is{kind}" in names:
             return names.index(f"is{kind}"), dict.fromkeys(YES, kind) | dict.fromkeys(NO, other)
-    return None, {}
+    words = {text for text in spellings(TYPES) if len(text) > 1}
+    counts = [count(place, words) for place in range(len(header))]
+    if 2 * max(counts, default=0) > len(rows):
+        return counts.index(max(counts)), {}
+    return best, {}

@@ -210,11 +210,17 @@ def test_one_odd_row_does_not_change_what_an_unnamed_column_is(served, good):
     lines[3] = "2 7.8"
     _, answered = grade(served, "\n".join([*lines, "# the end"]).encode())
     assert_graded(served, answered, good.iloc[[0, 1, 3, 4, 5]])
+    ending = "\n".join(good.to_csv(index=False).splitlines()[:-1])
+    stray = ending + '\n"' + good.tail(1).to_csv(index=False, header=False).strip()
+    _, answered = grade(served, stray.encode())
+    assert_graded(served, answered, good)
     behind = "\n".join(
         f"{line},ok" if n else line for n, line in enumerate(good.to_csv(index=False).splitlines())
     )
     _, answered = grade(served, behind.encode())
     assert_graded(served, answered, good)
+    _, answered = grade(served, behind.replace("red", "rosé", 1).encode())
+    assert [line.number for line in answered.lines if line.problem] == [2]
 
 
 def test_a_bad_row_never_costs_the_others(served, good):
@@ -224,7 +230,7 @@ def test_a_bad_row_never_costs_the_others(served, good):
     lines[5] = "1,2,3"
     lines[6] = lines[6].replace("shelf", '"two\nlines"')
     lines[7] = lines[7].replace("red", "rosé")
-    _, answered = grade(served, "\n".join(lines).encode())
+    table, answered = grade(served, "\n".join(lines).encode())
     problems = {line.number: line.problem for line in answered.lines}
     assert problems == {
         2: "", 3: "", 4: "", 7: "", 9: "",
@@ -232,6 +238,8 @@ def test_a_bad_row_never_costs_the_others(served, good):
         6: "The row has 3 cells, the header has 13.",
         8: "Type is “rosé”: give red or white.",
     }  # fmt: skip
+    assert answered.lines[3].number == 5
+    assert table.rows[3].cells[12] == 'a "fine" one, too', "no text is lost"
     kept = good.iloc[[0, 1, 2, 5, 7]]
     grades = model.predict(served.model, served.spec, kept)[0]
     assert [line.answer.grade for line in answered.graded] == grades.tolist()
@@ -239,9 +247,13 @@ def test_a_bad_row_never_costs_the_others(served, good):
 
 def test_no_column_of_the_file_is_lost_to_the_answer(served, good):
     content = good.assign(note="mine", shelf="a").to_csv(index=False).encode()
-    first = pd.read_csv(io.BytesIO(answer_file(served, content)))
-    assert (first["note"] == "mine").all()
-    assert first["note_"].isna().all()
+    for _ in range(2):  # the answer, and the answer to the answer
+        content = answer_file(served, content)
+        first = pd.read_csv(io.BytesIO(content))
+        assert (first["note"] == "mine").all()
+        assert first["note_"].isna().all()
+        assert list(first)[:14] == [*FEATURES, "note", "shelf"]
+        assert len(first.columns) == 14 + 13
 
     plain = answer_file(served, good.assign(shelf="a").to_csv(index=False).encode())
     earlier = pd.read_csv(io.BytesIO(plain))
@@ -268,7 +280,94 @@ def test_with_the_tasters_grades_the_answer_says_how_well_they_are_predicted(ser
     assert without.scores is None
     wines["quality"] = [11, 6.5, *wines["quality"][2:]]
     _, answered = grade(served, wines.to_csv(index=False).encode())
-    assert (answered.scores["wines"], answered.off_scale) == (298, 1)
+    assert (answered.scores["wines"], answered.off_scale) == (298, 2)
+    _, answered = grade(served, wines.assign(quality=88).to_csv(index=False).encode())
+    assert (answered.scores, answered.off_scale) == (None, 300)
+
+
+def test_the_colour_is_read_from_the_column_that_tells_it_or_asked_for(served, good):
+    def columns(**own):
+        wines = good.drop(columns="type").assign(**own)
+        table, answered = grade(served, wines.to_csv(index=False).encode(), "red")
+        return table.names, answered
+
+    is_red = (good["type"] == "red").astype(int)
+    marks = ["R", *[""] * 18, "W"]
+    names, answered = columns(released=marks)
+    assert "type" not in names, "a few letters are no colours"
+    assert answered.colour is None
+    for own in (
+        {"released": marks, "is_red": is_red},
+        {"is_white": 1.0 - is_red},
+        {"is_red": is_red.astype(float).map("{:.1f}".format).str.replace(".", ",")},
+        {"is_white": is_red.map({1: "FALSE", 0: "TRUE"})},
+        {"style": good["type"], "shade": "ruby"},
+        {"colour": 5.64, "style": good["type"] + " wine"},
+        {"R/W": good["type"], "style": good["type"]},
+    ):
+        names, answered = columns(**own)
+        assert_graded(served, answered, good)
+        assert answered.colour == [*NAMES, *own][names.index("type")]
+
+
+@pytest.mark.parametrize("last", ["Max", "Count", "50%", "a"])
+def test_a_wine_is_no_sum_for_its_name(served, good, last):
+    wines = good.head(3).assign(sample=["x", "y", last])
+    _, answered = grade(served, wines.to_csv(index=False).encode())
+    assert_graded(served, answered, good.head(3))
+    wines = wines.drop(columns="type").assign(is_red=1)
+    _, answered = grade(served, wines.to_csv(index=False).encode())
+    assert_graded(served, answered, good.head(3))
+
+
+def test_what_pandas_describes_below_the_wines_is_left_out(served, good):
+    wines = good[good["type"] == "red"][[*NAMES]]
+    both = pd.concat([wines, wines.describe()]).to_csv().encode()
+    _, answered = grade(served, both, "red")
+    assert_graded(served, answered, good[good["type"] == "red"])
+    assert len(answered.left_out) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("volatile_acidity", "(g/L acetic acid)"), ("density", "(g/mL at 20 °C)"),
+        ("total_sulfur_dioxide", "(mg/L SO2)"), ("sulphates", "(g/L K2SO4)"), ("alcohol", "(% v/v)"),
+        ("citric_acid", "(g/litre)"), ("chlorides", "[g dm-3]"), ("residual_sugar", "(g / dm-3)"),
+        ("ph", "(-)"), ("ph", "¹"), ("alcohol", "º"), ("density", "(kg/L)"), ("fixed_acidity", "(meq/L)"),
+    ],
+)  # fmt: skip
+def test_a_usual_unit_is_no_other_unit(served, good, name, unit):
+    content = good.rename(columns={name: f"{name} {unit}"}).to_csv(index=False).encode()
+    _, answered = grade(served, content)
+    assert_graded(served, answered, good)
+
+
+@pytest.mark.parametrize("unit", ["g/100 ml", "mg/L", "kg/m3", "g/hL", "μg/dm³"])
+def test_another_unit_is_refused_in_the_header_and_below_it(served, good, unit):
+    header = good.rename(columns={"residual_sugar": f"residual_sugar ({unit})"}).to_csv(index=False)
+    first, *rows = good.to_csv(index=False).splitlines()
+    cells = ["g/l", "g/l", "g/l", "1", unit, "g/l", "mg/l", "mg/l", "g/l", "g/ml", "%", ""]
+    below = "\n".join([first, "# lab 3", "", ",".join(cells), *rows])
+    for content in (header, below):
+        with pytest.raises(files.BadFile, match=r"residual_sugar is in .*: give g/dm³\.$"):
+            files.read(content.encode(), served.spec.columns)
+    comment = "\n".join([first, f"# residual sugar was in {unit}", *rows])
+    _, answered = grade(served, comment.encode())
+    assert_graded(served, answered, good)
+
+
+def test_blanks_before_quotes_and_a_wrong_hint_split_no_text(served, good):
+    wines = good.head(3).assign(cellar="Ch. A, B")
+    text = wines.to_csv(index=False).replace(",", ", ").replace("Ch. A,  B", "Ch. A, B")
+    table, answered = grade(served, text.encode())
+    assert_graded(served, answered, good.head(3))
+    assert [row.cells[12] for row in table.rows] == ["Ch. A, B"] * 3
+    for hint, separator in ((",", ";"), (";", ";"), ("\t", "\t")):
+        text = f"sep={hint}\n" + good.to_csv(index=False, sep=separator)
+        table, answered = grade(served, text.encode())
+        assert_graded(served, answered, good)
+        assert answer_file(served, text.encode()).startswith(f"sep={separator}\n".encode())
 
 
 def many(good, count):
@@ -296,6 +395,9 @@ def many(good, count):
          lambda good: many(good, 150).assign(lot="1" * 32_000 + "x").to_csv(index=False), None),
         ("a measurement of 30,000 digits and two lines",
          lambda good: many(good, 100).assign(ph="1" * 30_000 + "x\ny").to_csv(index=False), None),
+        ("50 lines of 32,700 ligatures", lambda good: ("\ufdfa" * 32_700 + "\n") * 50,
+         "No row of the file names the measurements: give a header with "
+         f"{', '.join(NAMES)} and type."),
         ("49 lines of 32,000 brackets above the header",
          lambda good: ("(" * 32_000 + "\n") * 49 + good.to_csv(index=False), None),
         ("5 MB of commas", lambda good: good.to_csv(index=False) + "," * 4_900_000, None),
