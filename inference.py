@@ -21,7 +21,7 @@ from wine.cli import run
 from wine.connection import connect
 from wine.decoding import probability_of
 from wine.groups import DAILY, PREDICTION
-from wine.metrics import confusion, score_counts
+from wine.metrics import confusion, has_kappa, score_counts
 
 IMAGES = "Resources/images"
 PICTURES = ("confusion_matrix.png", "recent_wines.png")
@@ -94,8 +94,7 @@ def publish(project: Any, predictions: pd.DataFrame, counts: np.ndarray) -> None
 def report(counts: np.ndarray) -> list[str]:
     """Return how well the daily wines were predicted so far, in sentences."""
     result, total = score_counts(counts), int(counts.sum())
-    several = np.count_nonzero(counts.any(axis=0) | counts.any(axis=1)) > 1
-    kappa = f", QWK {result['qwk']:.2f}" if several else ""  # undefined for one grade
+    kappa = f", QWK {result['qwk']:.2f}" if has_kappa(counts) else ""
     return [
         f"{summary.count(total, 'daily wine')}: {result['accuracy']:.0%} predicted as their "
         f"reference grade, {result['within_one']:.0%} within one grade{kappa}",

@@ -15,7 +15,6 @@ from wine.columns import GRADES, MEASUREMENTS
 from wine.errors import BadInput, WineError
 from wine.generator import generate
 from wine.groups import BALANCED, DAILY, PREDICTION, WINE
-from wine.metrics import confusion
 
 IMAGES = "Resources/images"
 DAYS = daily.MAX_DAYS  # that daily.py makes on a first run
@@ -137,9 +136,7 @@ def test_on_the_first_day_one_wine_is_singular_and_has_no_kappa(copy):
     printed = copy.run(inference)
     assert "saved 1 prediction and the pictures" in printed
     assert re.search(r"^1 daily wine: \d+% .* within one grade", printed, re.M)
-    counts = confusion(*(copy.read(PREDICTION)[c] for c in ("reference_grade", "predicted_grade")))
-    several = (counts.any(axis=0) | counts.any(axis=1)).sum() > 1
-    assert ("QWK" in printed) == several
+    assert "QWK" not in printed
 
 
 EARLIER = [

@@ -13,6 +13,7 @@ from wine.metrics import (
     METRICS,
     bootstrap,
     confusion,
+    has_kappa,
     qwk_of,
     score,
     score_counts,
@@ -73,6 +74,16 @@ def test_perfect_and_opposite_and_constant_answers():
 def test_one_grade_on_both_sides_has_no_kappa_and_no_spread():
     result = score([6, 6], [6, 6])
     assert (result["qwk"], result["r2"], result["accuracy"]) == (0, 0, 1)
+
+
+def test_kappa_is_undefined_for_one_wine_and_for_one_grade_on_both_sides():
+    for truth, grades, defined in (
+        ([6], [5], False),
+        ([6, 6], [6, 6], False),
+        ([6, 6], [5, 5], True),
+    ):
+        assert has_kappa(confusion(truth, grades)) is defined
+    assert not has_kappa(np.zeros((7, 7), dtype=int))
 
 
 @pytest.mark.parametrize("score_or_confusion", [score, confusion])

@@ -4,7 +4,6 @@ All groups are offline, in Delta, version 1. ``wine.groups`` describes them.
 """
 
 import datetime
-import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,14 +13,10 @@ import pandas as pd
 
 from wine.connection import place, streams
 from wine.errors import WineError
-from wine.groups import WINE, Group
+from wine.groups import NO_ROWS_YET, WINE, Group
 from wine.retry import call
 
 VERSION = 1
-NO_ROWS_YET = re.compile(  # how the client reports a feature group without a table
-    r"nothing was inserted yet|No commits found|No delta logs found"
-    r"|No data found for featuregroup [\w.]+\. Detail"
-)
 
 
 def write(store: Any, group: Group, frame: pd.DataFrame) -> Any:

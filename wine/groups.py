@@ -4,9 +4,15 @@ Keys come from the data, never from the clock, and Hopsworks upserts by primary 
 time, so writing the same rows twice changes nothing.
 """
 
+import re
 from dataclasses import dataclass
 
 from wine.columns import MEASUREMENTS
+
+NO_ROWS_YET = re.compile(  # how the client reports a feature group without a table
+    r"nothing was inserted yet|No commits found|No delta logs found"
+    r"|No data found for featuregroup [\w.]+\. Detail"
+)
 
 
 @dataclass(frozen=True)

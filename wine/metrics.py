@@ -52,6 +52,11 @@ def qwk_of(counts: np.ndarray) -> np.ndarray:
     return np.where(chance > 0, 1 - observed / np.where(chance > 0, chance, 1), 0.0)
 
 
+def has_kappa(counts: np.ndarray) -> bool:
+    """Return whether QWK of counts (7, 7) is defined: not for one wine, or where all are one grade."""
+    return bool(counts.sum() > 1 and not counts.max() == counts.trace() == counts.sum())
+
+
 def score(
     truth: ArrayLike,
     grades: ArrayLike,

@@ -36,7 +36,8 @@ def build(live: Live) -> gr.Blocks:
             hidden = gr.Column(visible=False)
             text = nothing(state, "Nothing to show yet")
             return [text, "", gr.Row(visible=False), gr.skip(), "", hidden, hidden, None, None, ""]
-        hour = datetime.datetime.now(datetime.UTC).replace(minute=0, second=0, microsecond=0)
+        # what is late is judged by the time of the read
+        hour = state.as_of.replace(minute=0, second=0, microsecond=0)
         shown, title = f"{state.value.digest} {days} {hour}", page.head(state)
         if shown == seen:
             return [title, seen, *[gr.skip()] * 8]

@@ -91,7 +91,13 @@ def _days(values: list[dict[str, Any]]) -> dict[str, Any]:
     axis: dict[str, Any]
     axis = {"title": None, "format": "%b %Y" if len(values) > 100 else "%-d %b", "grid": False}
     axis |= {"tickCount": 5, "labelOverlap": "greedy", "labelSeparation": 12}
-    return {"field": "day", "type": "temporal", "axis": axis, "scale": {"padding": 14}}
+    # days are dates, whatever the reader's time zone
+    return {
+        "field": "day",
+        "type": "temporal",
+        "axis": axis,
+        "scale": {"type": "utc", "padding": 14},
+    }
 
 
 def _rule(name: str, values: list[dict[str, Any]], encoding: dict[str, Any]) -> dict[str, Any]:
@@ -102,8 +108,9 @@ def _rule(name: str, values: list[dict[str, Any]], encoding: dict[str, Any]) -> 
 
 def _tips(**titles: str) -> list[dict[str, str]]:
     """Return the tooltip: the day, and fields by their titles."""
-    day = {"field": "day", "type": "temporal", "format": "%Y-%m-%d", "title": "day"}
-    return [day, *({"field": f, "type": "nominal", "title": t} for f, t in titles.items())]
+    return [
+        {"field": f, "type": "nominal", "title": t} for f, t in {"day": "day", **titles}.items()
+    ]
 
 
 def _chart(

@@ -10,12 +10,12 @@ from look import TEMPLATES, render
 from verdict import FEWEST, GOOD, LOOK, NO_DATA, Window, counts_of, graded, number
 
 from wine.columns import GRADES, MEASUREMENTS
-from wine.metrics import score_counts
+from wine.metrics import has_kappa, score_counts
 
 ROLLING = 30  # wines behind every point of the agreement over time
 LONG = 100  # days; in a longer window the wines would hide each other
 METRICS = ("accuracy", "within_one", "qwk")
-TILES = {GOOD: ("good", "✓ As expected"), LOOK: ("look", "! Look"), NO_DATA: ("none", "– No data")}
+TILES = {GOOD: ("good", "✓ As expected"), LOOK: ("look", "! Check"), NO_DATA: ("none", "– No data")}
 
 
 def head(state: State) -> str:
@@ -39,6 +39,7 @@ def summary(window: Window) -> str:
         scores=_scores(window),
         ranges=[window.expected_range(within=within) for within in (0, 1)] if window.drifts else [],
         ever=graded(wines),
+        earlier=len(window.graded) - len(window.judged),
         changes=new_versions(window.graded),
     )
 
@@ -61,14 +62,18 @@ def details(window: Window) -> str:
 
 def sentence(window: Window) -> str:
     """Return the verdict in a sentence."""
-    total, agree = len(window.graded), window.agree
+    total, agree, version = len(window.judged), window.agree, ""
+    if total < len(window.graded):
+        version = f" predicted by version {window.history.model.version}"
+    if version and not total:
+        return f"No daily wine of the last {window.days} days was{version}."
     if not total:
         return "No daily wine has a prediction yet." if window.history.wines.empty else (
             f"No daily wine of the last {window.days} days has a prediction."
         )  # fmt: skip
-    text = f"{agree:,} of {total:,} daily wines {'agrees' if agree == 1 else 'agree'}"
+    text = f"{agree:,} of {total:,} daily wines{version} {'agrees' if agree == 1 else 'agree'}"
     if total == 1:
-        text = f"The one daily wine {'agrees' if agree else 'does not agree'}"
+        text = f"The one daily wine{version} {'agrees' if agree else 'does not agree'}"
     text += " with " + ("its" if total == 1 or agree == 1 else "their") + " reference grade"
     if window.drifts:
         low, high = window.expected_range()
@@ -99,12 +104,15 @@ def agreement_points(window: Window) -> list[dict[str, Any]]:
     """Return the agreement over time, a dict for each predicted wine of the window.
 
     ``share`` and ``agree`` are of the last ROLLING wines, those before the window included; ``low``,
-    ``high`` and ``range`` say what is expected of so many, where a model is served.
+    ``high`` and ``range`` say what is expected of so many, where the served version predicted all.
     """
-    ever = graded(window.history.wines)
+    ever, model = graded(window.history.wines), window.history.model
     same = (ever["reference_grade"] == ever["predicted_grade"]).astype(int)
     latest = same.rolling(ROLLING, min_periods=FEWEST)
-    shown = ever.assign(agree=latest.sum(), wines=latest.count()).dropna(subset="agree")
+    served = (ever["model_version"] == (model and model.version)).astype(int)
+    served = served.rolling(ROLLING, min_periods=FEWEST).sum()
+    shown = ever.assign(agree=latest.sum(), wines=latest.count(), served=served)
+    shown = shown.dropna(subset="agree")
     shown = shown[shown["wine_id"].isin(window.graded["wine_id"])]
     ranges = {} if window.expected is None else {
         int(wines): window.expected_range(int(wines)) for wines in shown["wines"].unique()
@@ -118,7 +126,7 @@ def agreement_points(window: Window) -> list[dict[str, Any]]:
             "share": agree / wines,
             "agree": f"{agree} of {wines}",
         }
-        if wines in ranges:
+        if wines in ranges and wine.served == wines:
             low, high = ranges[wines]
             point |= {"low": low / wines, "high": high / wines, "range": f"{low} to {high}"}
         points.append(point | {"version": int(wine.model_version)})
@@ -158,17 +166,17 @@ def new_versions(wines: pd.DataFrame) -> list[dict[str, Any]]:
 def _reason(window: Window) -> str:
     """Return why there is no alarm."""
     if window.verdict == GOOD:
-        return "Agreement, predicted grades and measurements: all within what chance explains."
+        return "Agreement, predicted grades, measurements: no difference is larger than chance explains."
     if window.expected is None:
-        return "No model is served yet: train.ipynb registers one."
-    few = len(window.graded)
+        return window.history.trouble or "No model is served yet: train.ipynb registers one."
+    few = len(window.judged)
     have = "is one" if few == 1 else f"are {few or 'none'}"
-    return f"A verdict needs {FEWEST} predicted daily wines in the window; there {have}."
+    return f"A verdict needs at least {FEWEST} such wines in the period; there {have}."
 
 
 def _scores(window: Window) -> list[dict[str, Any]]:
     """Return the rows of the scores: all wines of the window, by colour, and what is expected."""
-    wines = window.graded
+    wines = window.judged
     rows: list[tuple[str, str | None, np.ndarray]]
     rows = [(f"Observed: {number(len(wines), 'daily wine')}", None, window.counts)]
     for kind in ("red", "white"):
@@ -178,11 +186,9 @@ def _scores(window: Window) -> list[dict[str, Any]]:
 
 
 def _score_counts(counts: np.ndarray) -> dict[str, float]:
-    """Return the scores of counts (7, 7) that are defined.
-
-    QWK is undefined for a single wine, and if all grades are the same."""
+    """Return the scores of counts (7, 7) that are defined."""
     scores = score_counts(counts) if counts.any() else {}
-    if counts.sum() < 2 or counts.max() == counts.trace() == counts.sum():
+    if not has_kappa(counts):
         scores.pop("qwk", None)
     return scores
 
@@ -221,7 +227,9 @@ def _measured(window: Window) -> list[dict[str, Any]]:
 
 
 def _percent(share: float) -> str:
-    return f"{share:.0%}".replace("%", "\N{NO-BREAK SPACE}%")
+    """Return a share in percent; 0 % and 100 % are said only of none and all."""
+    text = ">99%" if 0.995 <= share < 1 else "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+    return text.replace("%", "\N{NO-BREAK SPACE}%")
 
 
 def _score(scores: dict[str, float], key: str) -> str:

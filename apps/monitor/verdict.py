@@ -50,9 +50,15 @@ class Window:
         return graded(self.wines)
 
     @cached_property
+    def judged(self) -> pd.DataFrame:
+        """The wines that the served version predicted; all predicted wines if there is none."""
+        model = self.history.model
+        return self.graded[self.graded["model_version"] == model.version] if model else self.graded
+
+    @cached_property
     def counts(self) -> np.ndarray:
-        """Counts (7, 7) of the reference grades (rows) by predicted grades."""
-        return counts_of(self.graded)
+        """Counts (7, 7) of the reference grades (rows) of the judged wines by predicted grades."""
+        return counts_of(self.judged)
 
     @property
     def agree(self) -> int:
@@ -66,20 +72,20 @@ class Window:
         return None if model is None else np.array(model.spec.metrics.daily_counts)
 
     def expected_range(self, wines: int | None = None, within: int = 0) -> tuple[int, int]:
-        """Return the fewest and the most of ``wines`` (default: the graded ones) that are expected
+        """Return the fewest and the most of ``wines`` (default: the judged ones) that are expected
         to have a predicted grade ``within`` so many of the reference grade."""
         near = abs(np.subtract.outer(GRADES, GRADES)) <= within
         hits, tried = int(self.expected[near].sum()), int(self.expected.sum())
-        return expected_range(hits, tried, len(self.graded) if wines is None else wines)
+        return expected_range(hits, tried, len(self.judged) if wines is None else wines)
 
     @cached_property
     def drifts(self) -> dict[str, "Drift"]:
         """A Drift of the predicted grades, of every measurement and of the colour, by name."""
-        if self.expected is None or len(self.graded) < FEWEST:
+        if self.expected is None or len(self.judged) < FEWEST:
             return {}
         model = self.history.model
         tried = np.repeat(GRADES, self.expected.sum(axis=0))
-        drifts = {"predicted": Drift(self.graded["predicted_grade"].to_numpy(float), tried)}
+        drifts = {"predicted": Drift(self.judged["predicted_grade"].to_numpy(float), tried)}
         for name in NAMES:
             drifts[name] = Drift(
                 self.wines[name].to_numpy(float), model.wines[name].to_numpy(float)
@@ -112,7 +118,7 @@ class Window:
         waiting = int((wines["predicted_grade"].isna() & (wines["day"] < due)).sum())
         if waiting:
             sentences.append(
-                f"{number(waiting, 'earlier wine')} without a prediction: run inference.py."
+                f"{number(waiting, 'wine')} of earlier days without a prediction: run inference.py."
             )
         return sentences
 
@@ -123,7 +129,7 @@ class Window:
         sentences = []
         low, high = self.expected_range()
         if not low <= self.agree <= high:
-            sentences.append(f"Expected agreement: {low:,} to {high:,} wines.")
+            sentences.append(f"Expected: {low:,} to {high:,} wines with the same grade.")
         moved = [name for name, drift in self.drifts.items() if drift.moved]
         if "predicted" in moved:
             sentences.append("The predicted grades have drifted.")

@@ -90,11 +90,13 @@ class Served:
         return self._answers(end, scores[-1:])[0], float(scores[0]), by_name
 
     def what_if(self, wine: dict[str, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return values of one measurement and the wine's score at each, two arrays (POINTS,)."""
+        """Return values of one measurement, the wine's among them, and its score at each: two arrays."""
         place = NAMES.index(name)
         low, high = self.neighbours[wine["type"]].scales[:, place]
-        values = np.linspace(min(low, wine[name]), max(high, wine[name]), POINTS)
-        x = np.repeat(_encode(wine), POINTS, axis=0)
+        values = np.union1d(
+            np.linspace(min(low, wine[name]), max(high, wine[name]), POINTS), wine[name]
+        )
+        x = np.repeat(_encode(wine), len(values), axis=0)
         x[:, place] = values
         return values, model.predict_scores(self.model, x)
 
@@ -130,9 +132,10 @@ def latest(project: Any, current: Served | None) -> Served:
     """Return the served version: ``current`` itself if it is still the newest approved one."""
     try:
         best = serving.served(project.get_model_registry())
-        if current and current.version == best.version:
-            return current
         registered = datetime.datetime.fromtimestamp(best.created / 1000, datetime.UTC)
+        # a number can be used again after a deletion
+        if current and (current.version, current.registered) == (best.version, registered):
+            return current
         with tempfile.TemporaryDirectory() as folder:
             files = best.download(local_path=folder)
             return Served(files, best.version, registered, best.description)

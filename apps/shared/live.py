@@ -77,11 +77,11 @@ class Live:
     def now(self) -> State:
         """Return the state at once; if it is old, a new read begins in the background."""
         self.start()
-        if time.monotonic() - self._ended > self.seconds:
+        now, reading = time.monotonic(), self._began > self._ended
+        if not reading and now - self._ended > self.seconds:
             self._wanted.set()
-        waiting = time.monotonic() - self._began
-        if self._began > self._ended and waiting > SLOW_SECONDS:
-            trouble = f"{_host()} has not answered for {waiting:.0f} seconds."
+        if reading and now - self._began > SLOW_SECONDS:
+            trouble = f"{_host()} has not answered for more than {SLOW_SECONDS} seconds."
             return replace(self._state, trouble=trouble, connected=False)
         return self._state
 

@@ -20,6 +20,7 @@ from tests.apps.conftest import (
 )
 from tests.processes import REPOSITORY
 from wine import features
+from wine import train as training
 from wine.columns import NAMES
 from wine.groups import DAILY, PREDICTION
 
@@ -41,6 +42,12 @@ def test_nothing_there_at_all_is_no_error(store, tmp_path):
     assert list(written) == [*DAILY.columns, *history.PREDICTED]
     nothing = verdict.Window(read, 30, NOON)
     assert (nothing.verdict, nothing.reasons) == (verdict.NO_DATA, [])
+
+
+def test_feature_groups_that_nothing_was_inserted_into_have_no_rows(store):
+    for group in (DAILY, PREDICTION):
+        features._get_or_create(store.store, group).save()
+    assert history.read(store.project, None).wines.empty
 
 
 def test_rows_are_read_whole_and_joined(store, train, tmp_path):
@@ -71,14 +78,34 @@ def test_the_served_model_is_read_once_and_checked(served_pipeline, trained, tmp
         assert history.read(project, read).model is read.model
 
         folder = model_folder(pipeline)
-        (folder / "wines.csv").write_text("altered")
-        with pytest.raises(history.NothingToShow, match="is not the file that was registered"):
-            history.read(project, None)
-        spec = json.loads((folder / "spec.json").read_text())
-        spec["metrics"]["daily_counts"][0][0] = -1
-        (folder / "spec.json").write_text(json.dumps(spec))
-        with pytest.raises(history.NothingToShow, match=r"metrics\.daily_counts"):
-            history.read(project, None)
+        text = (folder / "spec.json").read_text()
+        spec = json.loads(text)
+        spec["metrics"]["cv"]["accuracy"] = 0.93
+        for file, altered, why in (
+            ("wines.csv", "altered", "The wines.csv of the model's version 1 is not the file that"),
+            (
+                "spec.json",
+                json.dumps(spec),
+                "The spec.json of the model's version 1 is not the file",
+            ),
+            ("spec.json", text.replace('"slope": ', '"slope": -'), "odds.slope"),
+        ):
+            whole = (folder / file).read_bytes()
+            (folder / file).write_text(altered)
+            read = history.read(project, None)
+            assert read.model is None
+            assert why in read.trouble
+            (folder / file).write_bytes(whole)
+
+        # a number is used again after a deletion
+        last = history.read(project, None)
+        project.get_model_registry().get_model("wine_quality", 1).delete()
+        assert history.read(project, last).model is None
+        training.register(project, trained, None)
+        again = history.read(project, last)
+        assert again.model.version == 1
+        assert again.model is not last.model
+        assert again != last
 
 
 @pytest.mark.parametrize("wines", [1, 10, 30, 365])
@@ -139,7 +166,25 @@ def test_agreement_beyond_chance_is_looked_at(window):
         low, high = shown.expected_range()
         assert shown.agree == agree
         assert not low <= agree <= high
-        assert shown.reasons[0] == f"Expected agreement: {low} to {high} wines."
+        assert shown.reasons[0] == f"Expected: {low} to {high} wines with the same grade."
+
+
+def test_only_wines_of_the_served_version_are_judged(window, trained):
+    second = history.Model(2, trained.spec, trained.data.wines)
+
+    def change(wines):  # the first version was always wrong
+        first = wines.index < len(wines) - 12
+        return wines.assign(
+            model_version=np.where(first, 1.0, 2.0),
+            predicted_grade=wines["predicted_grade"].mask(first, 3.0),
+        )
+
+    shown = window(change, served=second)
+    assert (shown.verdict, len(shown.judged), len(shown.graded)) == (verdict.GOOD, 12, 30)
+    assert shown.counts.sum() == 12
+    assert window(change).verdict == verdict.LOOK
+    none_yet = window(lambda wines: wines, served=second)
+    assert (none_yet.verdict, len(none_yet.judged)) == (verdict.NO_DATA, 0)
 
 
 def test_few_wines_or_no_model_are_no_data(window):
@@ -162,7 +207,7 @@ def test_what_is_late_is_looked_at(window):
         return wines
 
     waiting = window(forget)
-    assert waiting.reasons == ["2 earlier wines without a prediction: run inference.py."]
+    assert waiting.reasons == ["2 wines of earlier days without a prediction: run inference.py."]
     assert waiting.verdict == verdict.LOOK
 
 

@@ -1,5 +1,6 @@
 """The monitor's page shows what Hopsworks holds, also while that changes or is unavailable."""
 
+import dataclasses
 import json
 import re
 
@@ -49,6 +50,11 @@ def chart(plot):
     """Return a chart's values, and its layers by name."""
     layers = {layer["name"]: layer for layer in json.loads(plot.plot)["layer"]}
     return json.loads(plot.plot)["data"]["values"], layers
+
+
+def percent(share):
+    """Return a share as the page shows it: 100 % only for all."""
+    return ">99 %" if 0.995 <= share < 1 else f"{share:.0%}".replace("%", " %")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +127,7 @@ def test_the_tables_hold_what_was_counted(window):
         kappa = cohen_kappa_score(
             part["reference_grade"], part["predicted_grade"], labels=GRADES, weights="quadratic"
         )
-        shares = [f"{(away <= most).mean():.0%}".replace("%", " %") for most in (0, 1)]
+        shares = [percent((away <= most).mean()) for most in (0, 1)]
         assert row[1:] == [*shares, f"{kappa:.2f}"]
     measured = table_of(html, "drifts")
     for row, column in zip(measured, MEASUREMENTS, strict=False):
@@ -176,6 +182,16 @@ def test_a_new_model_version_is_marked(window):
     for plot in (page.agreement_chart(shown), page.wines_chart(shown)):
         assert chart(plot)[1]["version"]["data"]["values"] == marks
     assert f"Version 2 since {day(4)}." in text_of(page.summary(shown))
+    assert f"{shown.agree} of 25 daily wines predicted by version 1 agree" in page.sentence(shown)
+    points, _ = chart(page.agreement_chart(shown))
+    assert ["range" in point for point in points] == [True] * 25 + [False] * 5
+    none_yet = window(served=dataclasses.replace(shown.history.model, version=2))
+    assert (
+        page.sentence(none_yet) == "No daily wine of the last 30 days was predicted by version 2."
+    )
+    html = page.summary(none_yet) + page.details(none_yet)
+    assert "A verdict needs at least 10 such wines in the period; there are none." in text_of(html)
+    assert "nan" not in text_of(html).lower()
 
 
 def test_long_windows_have_only_the_wines_whose_grades_differ(window):
@@ -224,8 +240,8 @@ def year_monitor(year, trained):
 
 
 def test_windows_hover_values_and_download(year_monitor, year, open_page):
-    shown = open_page(year_monitor)
-    expect(shown.locator(".sentence")).to_contain_text("of 30 daily wines", timeout=SOON)
+    shown = open_page(year_monitor, timezone_id="America/Los_Angeles")
+    expect(shown.locator(".sentence")).to_contain_text("of 20 daily wines", timeout=SOON)
     points = shown.locator("#agreement .mark-symbol path")
     expect(points).to_have_count(30)
     points.last.hover()
@@ -233,7 +249,7 @@ def test_windows_hover_values_and_download(year_monitor, year, open_page):
     for value in (str(day(0)), "of 30", "model version"):
         expect(tip).to_contain_text(value)
     shown.get_by_text("90 days").click()
-    expect(shown.locator(".sentence")).to_contain_text("of 90 daily wines")
+    expect(shown.locator(".sentence")).to_contain_text("of 80 daily wines")
     expect(points).to_have_count(90)
     with shown.expect_download() as given:
         shown.get_by_text("Download as CSV").click()
@@ -256,7 +272,7 @@ def test_everyone_can_read_it(year_monitor, open_page):
         assert len(sizes) > 10
         assert min(sizes) >= LEGIBLE
     shown.get_by_label("365 days").check()  # the widest numbers
-    expect(shown.locator(".sentence")).to_contain_text("of 365 daily wines")
+    expect(shown.locator(".sentence")).to_contain_text("of 355 daily wines")
     whole = "e => e.scrollWidth <= e.clientWidth"
     assert shown.locator(".scroll:has(table.scores)").evaluate(whole), "QWK is cut on a phone"
     for scheme in ("light", "dark"):
