@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from wine.split import FOLDS, REPEATS, contiguous_folds, folds
@@ -54,3 +55,8 @@ def test_contiguous_folds_are_fifths_of_each_file_with_groups_together(train):
         assert (np.diff(ordered.astype(int)) < 0).mean() < 0.05  # only a near-duplicate goes back
     shuffled = train.sample(frac=1, random_state=1)
     assert (contiguous_folds(shuffled)[0] == numbers[0, shuffled.index]).all()
+    # more wines, each a near-duplicate of one before it
+    copies = train.assign(wine_id=train["wine_id"].str[:-4] + "9" + train["wine_id"].str[-4:])
+    more = contiguous_folds(pd.concat([train, copies], ignore_index=True))
+    assert (more.reshape(2, -1)[1] == more.reshape(2, -1)[0]).all()
+    assert np.bincount(more[0]).min() > 0.9 * 2 * len(train) / FOLDS

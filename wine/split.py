@@ -33,16 +33,14 @@ def folds(wines: pd.DataFrame, *, repeats: int = REPEATS) -> np.ndarray:
 def contiguous_folds(wines: pd.DataFrame) -> np.ndarray:
     """Return folds of neighbouring rows of the raw files, ints 0-4 of shape (1, n).
 
-    Each type's wines are cut into fifths in the order of the raw file; a near-duplicate group
-    goes where its first wine is. Neighbouring rows are more alike than rows chosen at random,
+    Each type's near-duplicate groups, in the order of their first wine in the raw file, are cut
+    into parts of as many wines. Neighbouring rows are more alike than rows chosen at random,
     perhaps by producer or season, so these folds show what happens for wines from elsewhere.
     """
     row = wines["wine_id"].str.rpartition("-")[2].astype(int)  # of the raw file
-    ordered = wines.iloc[row.argsort(kind="stable")]
-    places = ordered.groupby("type").cumcount()
-    fifths = places * FOLDS // ordered.groupby("type")["type"].transform("size")
-    fifths = fifths.groupby(ordered["group_id"]).transform("first")
-    return fifths[wines.index].to_numpy(dtype=np.int8)[None, :]
+    first = row.groupby(wines["group_id"]).transform("min").groupby(wines["type"])
+    fifths = (first.rank(method="min") - 1) * FOLDS // first.transform("size")
+    return fifths.to_numpy(dtype=np.int8)[None, :]
 
 
 def group_folds(wines: pd.DataFrame, parts: int, seed: int) -> np.ndarray:
