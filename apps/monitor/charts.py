@@ -24,7 +24,7 @@ def agreement(
     what chance explains (``low``, ``high``) and ``agree``, ``range`` and ``version`` as texts;
     ``expected`` and ``unseen`` are shares or None; ``changes`` is as of ``_versions``.
     """
-    x = _days(points)
+    x, points = _days(points), _dated(points)
     shares = [point[key] for point in points for key in ("share", "low") if key in point]
     lowest = min([*shares, *(share for share in (expected, unseen) if share is not None)])
     scale = {"domain": [max(0, int(lowest * 10 - 1) / 10), 1], "nice": False, "zero": False}
@@ -56,6 +56,7 @@ def wines(rows: list[dict[str, Any]], changes: list[dict[str, Any]]) -> PlotData
 
     ``changes`` is as of ``_versions``.
     """
+    rows = _dated(rows)
     x, y = _days(rows), {"type": "quantitative", "scale": {"domain": [2.6, 9.4], "nice": False}}
     y["axis"] = {"title": None, "values": [*range(3, 10)], "format": "d"}
     fields = ("colour", "reference grade", "predicted grade", "predicted score", "model version")
@@ -86,6 +87,11 @@ def _versions(changes: list[dict[str, Any]], x: dict[str, Any]) -> list[dict[str
     return [rule, rule | {"name": "version_text", "mark": note | {"aria": False}}]
 
 
+def _dated(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return values with their day as ``date``, a text: a temporal field is shown in local time."""
+    return [value | {"date": value["day"]} for value in values]
+
+
 def _days(values: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the axis of days; a long one names months."""
     axis: dict[str, Any]
@@ -108,9 +114,8 @@ def _rule(name: str, values: list[dict[str, Any]], encoding: dict[str, Any]) -> 
 
 def _tips(**titles: str) -> list[dict[str, str]]:
     """Return the tooltip: the day, and fields by their titles."""
-    return [
-        {"field": f, "type": "nominal", "title": t} for f, t in {"day": "day", **titles}.items()
-    ]
+    fields = {"date": "day", **titles}
+    return [{"field": f, "type": "nominal", "title": t} for f, t in fields.items()]
 
 
 def _chart(

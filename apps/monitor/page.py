@@ -125,6 +125,7 @@ def agreement_points(window: Window) -> list[dict[str, Any]]:
             "day": f"{wine.day:%Y-%m-%d}",
             "share": agree / wines,
             "agree": f"{agree} of {wines}",
+            "range": "–",
         }
         if wines in ranges and wine.served == wines:
             low, high = ranges[wines]

@@ -184,7 +184,7 @@ def test_a_new_model_version_is_marked(window):
     assert f"Version 2 since {day(4)}." in text_of(page.summary(shown))
     assert f"{shown.agree} of 25 daily wines predicted by version 1 agree" in page.sentence(shown)
     points, _ = chart(page.agreement_chart(shown))
-    assert ["range" in point for point in points] == [True] * 25 + [False] * 5
+    assert [point["range"] != "–" for point in points] == [True] * 25 + [False] * 5
     none_yet = window(served=dataclasses.replace(shown.history.model, version=2))
     assert (
         page.sentence(none_yet) == "No daily wine of the last 30 days was predicted by version 2."
@@ -246,7 +246,7 @@ def test_windows_hover_values_and_download(year_monitor, year, open_page):
     expect(points).to_have_count(30)
     points.last.hover()
     tip = shown.locator("#vg-tooltip-element")
-    for value in (str(day(0)), "of 30", "model version"):
+    for value in (f"day{day(0)}", "of 30", "expected–", "model version2"):
         expect(tip).to_contain_text(value)
     shown.get_by_text("90 days").click()
     expect(shown.locator(".sentence")).to_contain_text("of 80 daily wines")
