@@ -136,12 +136,13 @@ def keep(scale, part, cell):
 
 
 def table(scales):
-    """One row a part, one column a size; ``scales`` maps scale and part to a cell."""
+    """One row a part, one column a measured size; ``scales`` maps scale and part to a cell."""
     return pd.DataFrame(
         {"part": part}
         | {
-            f"{scale * WINES:,} wines": as_text(scales.get(str(scale), {}).get(part))
+            f"{scale * WINES:,} wines": as_text(scales[str(scale)].get(part))
             for scale in SCALES
+            if str(scale) in scales
         }
         for part in PARTS
     )
