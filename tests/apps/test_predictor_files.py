@@ -293,9 +293,10 @@ def test_the_colour_is_read_from_the_column_that_tells_it_or_asked_for(served, g
 
     is_red = (good["type"] == "red").astype(int)
     marks = ["R", *[""] * 18, "W"]
-    names, answered = columns(released=marks)
-    assert "type" not in names, "a few letters are no colours"
-    assert answered.colour is None
+    for own in (marks, ["red", *[""] * 18, "white"]):
+        names, answered = columns(released=own)
+        assert "type" not in names, "a few letters or words are no colours"
+        assert answered.colour is None
     for own in (
         {"released": marks, "is_red": is_red},
         {"is_white": 1.0 - is_red},
