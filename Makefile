@@ -59,7 +59,7 @@ LOCAL := packages/hopsworks-local/benchmarks
 BENCHMARKS ?= apps screenshots monitor daily_job setup $(LOCAL)/speed.py growth_days growth_wines \
 	data ladder cortez search prediction fresh_seeds beyond side_by_side settings
 
-bench:  ## install, then run the benchmarks and keep their results (hours)
+bench:  ## install, then run the benchmarks and keep their results (over an hour)
 	@$(INSTALL) requirements-benchmarks.txt
 	@unset $$(env | sed -nE 's/^((HOPSWORKS|WINE|GITHUB)_[A-Za-z0-9_]*)=.*/\1/p'); \
 	data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT INT TERM && export HOPSWORKS_LOCAL_ROOT="$$data" && \

@@ -131,8 +131,8 @@ def learn_set_level(truth: ArrayLike, chances: np.ndarray, coverage: float = COV
 
     The promise is about all wines together: sets of one grade hold it less often, sets of two
     grades more often. A set contains whole grades only, so a level of 0.8 would cover more than
-    80 %: the level is a quantile of the probability that the grades likelier than the true one have together
-    (split-conformal adaptive sets, Romano et al. 2020). ``truth`` (n,), ``chances`` (n, 7) out of fold.
+    80 %: the level is a quantile of the probability that the grades likelier than the true one
+    have together (split-conformal adaptive sets, Romano et al. 2020). ``truth`` (n,), ``chances`` (n, 7) out of fold.
     """
     own = probability_of(truth, chances)
     above = np.where(chances > own[:, None], chances, 0).sum(axis=1)

@@ -173,14 +173,16 @@ def compare(
     95 % interval ``low`` to ``high``, and ``worse``: the whole interval is above 0.
     """
     errors = [((scores - truth) ** 2).mean(axis=0) for scores in (new, old)]
+
+    def difference(wines: Any) -> float:
+        new_rmse, old_rmse = (np.sqrt(error[wines].mean()) for error in errors)
+        return float(new_rmse - old_rmse)
+
     random = np.random.default_rng(0)
-    draws = (random.integers(0, truth.size, truth.size) for _ in range(repeats))
-    differences = [
-        np.subtract(*(np.sqrt(error[drawn].mean()) for error in errors)) for drawn in draws
-    ]
-    low, high = np.quantile(differences, [0.025, 0.975])
+    draws = [difference(random.integers(0, truth.size, truth.size)) for _ in range(repeats)]
+    low, high = np.quantile(draws, [0.025, 0.975])
     return {
-        "difference": float(np.subtract(*(np.sqrt(error.mean()) for error in errors))),
+        "difference": difference(slice(None)),
         "low": float(low),
         "high": float(high),
         "worse": bool(low > 0),

@@ -124,14 +124,8 @@ def scores_by_grade(truth: np.ndarray, scores: np.ndarray, cuts: Sequence[float]
     )
     for cut, grade in zip(cuts, GRADES, strict=False):
         axes.axvline(cut, color=GREY, linewidth=1)
-        axes.text(
-            cut,
-            GRADES[-1] + 0.7,
-            f"{grade} | {grade + 1}",
-            ha="center",
-            fontsize=8,
-            color="#595959",
-        )
+        name, top = f"{grade} | {grade + 1}", GRADES[-1] + 0.7
+        axes.text(cut, top, name, ha="center", fontsize=8, color="#595959")
     axes.set(xlabel="predicted score", ylabel="true grade")
     return figure
 

@@ -20,8 +20,8 @@ from wine.errors import BadInput, WineError
 
 # another run created a feature group, view, file or folder, or is replacing a file, between the
 # client's check that it is missing and the client's next call
-UNUSABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EROFS}  # disks and folders
 OVERTAKEN = {270089, 270179, 110012, 110047, 110018}
+UNUSABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EROFS}  # a disk or a folder
 
 _retry_seconds_used = 0.0  # by this program so far
 

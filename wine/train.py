@@ -12,7 +12,7 @@ import datetime
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,14 +144,7 @@ def read_choice(project: Any) -> dict[str, Any]:
 
     Raises WineError when it is missing or damaged.
     """
-    try:
-        text = features.download_text(project, BEST)
-        chosen = None if text is None else Choice.model_validate_json(text).model_dump()
-    except ValueError as error:  # no UTF-8, or pydantic's ValidationError
-        raise WineError(f"{BEST} in {place()} is damaged: run model_finder.py again") from error
-    if chosen is None:
-        raise WineError(f"no {BEST} in {place()}: run model_finder.py first")
-    return chosen
+    return _read(project, BEST, lambda text: Choice.model_validate_json(text).model_dump())
 
 
 def leaderboard(project: Any) -> pd.DataFrame:
@@ -160,13 +153,22 @@ def leaderboard(project: Any) -> pd.DataFrame:
     Raises WineError when it is missing or damaged.
     """
     columns = ["rmse", "qwk", "qwk_free", "accuracy", "within_one", "within_budget"]
+    return _read(
+        project,
+        BOARD,
+        lambda text: pd.DataFrame(json.loads(text)["rows"]).set_index("name")[columns],
+    )
+
+
+def _read(project: Any, path: str, parse: Callable[[str], Any]) -> Any:
+    """Return what ``parse`` makes of a result file of model_finder.py."""
     try:
-        text = features.download_text(project, BOARD)
+        text = features.download_text(project, path)
         if text is not None:
-            return pd.DataFrame(json.loads(text)["rows"]).set_index("name")[columns]
-    except (ValueError, TypeError, KeyError) as error:
-        raise WineError(f"{BOARD} in {place()} is damaged: run model_finder.py again") from error
-    raise WineError(f"no {BOARD} in {place()}: run model_finder.py first")
+            return parse(text)
+    except (ValueError, TypeError, KeyError) as error:  # no UTF-8, no JSON, or without these fields
+        raise WineError(f"{path} in {place()} is damaged: run model_finder.py again") from error
+    raise WineError(f"no {path} in {place()}: run model_finder.py first")
 
 
 def run(data: Data) -> Training:

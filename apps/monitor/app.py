@@ -91,7 +91,7 @@ def add_page() -> tuple[Any, Any, Any, list[Any]]:
     head = html("<p>Asking Hopsworks …</p>", elem_id="head")
     with gr.Row(visible=False, elem_id="controls") as controls:
         days = gr.Radio(
-            [*WINDOWS.items()], value=30, label="Window", container=False, min_width=280
+            [*WINDOWS.items()], value=30, label="Period", container=False, min_width=280
         )
         again = gr.Button("Refresh", size="md", scale=0, min_width=110)
         download = gr.DownloadButton("Download as CSV", size="md", scale=0, min_width=180)

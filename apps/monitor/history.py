@@ -90,6 +90,7 @@ def _rows(store: Any, group: Group) -> pd.DataFrame:
             raise
     if batches:
         rows = pa.Table.from_batches(batches).to_pandas()
+        # Spark writes days with a time zone, the client's Python engine without
         return rows.assign(day=pd.to_datetime(rows["day"], utc=True).dt.tz_localize(None))
     empty = pd.DataFrame({name: pd.Series(dtype=object) for name in group.columns})
     return empty.astype({"day": "datetime64[us]"})

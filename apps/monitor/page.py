@@ -39,7 +39,6 @@ def summary(window: Window) -> str:
         scores=_scores(window),
         ranges=[window.expected_range(within=within) for within in (0, 1)] if window.drifts else [],
         ever=graded(wines),
-        earlier=len(window.graded) - len(window.judged),
         changes=new_versions(window.graded),
     )
 

@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -136,16 +136,15 @@ def write(table: Table, added: dict[str, list[Any]]) -> bytes:
     They are written as the table's file was, with its decimal mark. Columns of an earlier answer
     are replaced, and cells that a spreadsheet would run as formulas are made harmless.
     """
-    own = max(len(table.header) - len(added), 0)
-    if table.header[own:] != [_free(name, table.header[:own]) for name in added]:
-        own = len(table.header)  # no earlier answer
+    own = table.header[: -len(added)]
+    if [*own, *_free(added, own)] != table.header:  # no earlier answer
+        own = table.header
     out, decimal = io.StringIO(), table.decimal
     rows = [
-        [*map(_harmless, row.cells[:own]), *(_written(cell, decimal) for cell in cells)]
+        [*map(_harmless, row.cells[: len(own)]), *(_written(cell, decimal) for cell in cells)]
         for row, *cells in zip(table.rows, *added.values(), strict=True)
     ]
-    names = [_free(name, table.header[:own]) for name in added]
-    header = [*map(_harmless, table.header[:own]), *names]
+    header = [*map(_harmless, own), *_free(added, own)]
     dialect = table.dialect
     # the csv module leaves some line ends unquoted, and blanks must not hide empty cells
     breaks = any(end in cell for row in (header, *rows) for cell in row for end in "\r\n")
@@ -342,10 +341,12 @@ def _check_rows(table: Table) -> None:
     raise BadFile(f"No row fits the header. Row {first.number}: {first.problem}{advice}")
 
 
-def _free(name: str, taken: list[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name
+def _free(names: Iterable[str], taken: list[str]) -> Iterator[str]:
+    """Yield names for further columns, each with a "_" as long as it is taken."""
+    for name in names:
+        while name in taken:
+            name += "_"
+        yield name
 
 
 def _harmless(cell: str) -> str:
