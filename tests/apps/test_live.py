@@ -145,3 +145,19 @@ def test_every_failure_to_connect_is_a_sentence(empty_pipeline, empty_server):
         "127.0.0.1 has not answered for more than N seconds.",
         "127.0.0.1 did not answer within 4 seconds. Then it is wine",
     ]
+
+
+def test_a_slow_read_is_not_done_twice():
+    live, reads = load("monitor", "live"), []
+
+    def read(project, last):
+        reads.append(last)
+        time.sleep(0.5)
+
+    reading = live.Live(read, 60, lambda: None).start()
+    while not reads:
+        time.sleep(0.01)
+    while reading.now().rounds == 0:  # pages that look while it goes on
+        time.sleep(0.05)
+    time.sleep(0.2)
+    assert len(reads) == 1

@@ -1,6 +1,7 @@
 """The monitor's page shows what Hopsworks holds, also while that changes or is unavailable."""
 
 import dataclasses
+import datetime
 import json
 import re
 
@@ -226,6 +227,17 @@ def test_the_app_sends_what_is_new(served_pipeline, trained, tmp_path):
         _, new, *rest = functions["refresh"](30, seen)
         assert new != seen
         assert "2 of 2 daily wines agree with their reference grade." in text_of(rest[2])
+
+
+def test_what_is_late_is_judged_by_the_time_of_the_read(year):
+    app, live, history = load("monitor", "app", "live", "history")
+    three_days_old = history.History(year[:-3], None, "")
+    reading = live.Live(lambda project, last: three_days_old, 3600, lambda: None)
+    show = next(f.fn for f in app.build(reading).fns.values() if f.name == "show")
+    assert "the schedule may have stopped" in show(30, "")[4]
+    earlier = reading.now().as_of - datetime.timedelta(days=3)
+    reading._state = dataclasses.replace(reading.now(), as_of=earlier)
+    assert "the schedule may have stopped" not in show(30, "")[4]
 
 
 @pytest.fixture(scope="module")
