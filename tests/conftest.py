@@ -20,7 +20,7 @@ import pytest
 from filelock import FileLock
 
 import hopsworks_local
-from tests.processes import REPOSITORY, copy_project, shell
+from tests.processes import copy_project, shell
 from wine import dataset, features
 from wine import train as train_module
 from wine.candidates import BY_NAME
@@ -263,47 +263,6 @@ def reader():
         hopsworks.logout()
     for server in servers:
         server.stop()
-
-
-class Proven:
-    """The rows that a module's tests have proven, for the table in docs/ that they generate."""
-
-    def __init__(self, module):
-        self.module, self.rows, self.lacking = module, [], ()
-
-    def lacks(self, reason, beginning):
-        """Skip a test whose rows, which begin so, cannot be proven on this machine."""
-        self.lacking += (f"| {beginning}",)
-        pytest.skip(reason)
-
-    def row(self, *cells):
-        """Add a row. A cell may hold anything but a line end."""
-        self.rows.append(cells)
-
-    def compare(self, page, introduction, headers):
-        """The committed page must say just this, but for the rows that could not be proven here;
-        WRITE_TABLES=1 writes it instead."""
-        lines = [headers, ["---"] * len(headers), *self.rows]
-        table = "".join(
-            "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n"
-            for line in lines
-        )
-        path, text = REPOSITORY / "docs" / page, f"{introduction}\n{table}"
-        if os.environ.get("WRITE_TABLES"):
-            assert not self.lacking, "a page without these rows would be wrong"
-            path.write_text(text)
-        committed = path.read_text().splitlines(keepends=True) if path.is_file() else []
-        proven = [line for line in committed if not line.startswith(self.lacking)]
-        assert "".join(proven) == text, (
-            f"docs/{page} is not what these tests prove. When all of them pass:\n"
-            f"  WRITE_TABLES=1 python -m pytest {self.module}"
-        )
-
-
-@pytest.fixture(scope="module")
-def proven(request):
-    """Collects the rows of a module's table, in the order in which its tests run."""
-    return Proven(request.path.relative_to(REPOSITORY))
 
 
 @pytest.fixture

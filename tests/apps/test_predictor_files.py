@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import os
 import time
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import expect
 
 from tests.apps.conftest import load
+from tests.processes import REPOSITORY
 from wine import model
 from wine.columns import BY_NAME, FEATURES, GRADES, NAMES
 
@@ -498,6 +500,12 @@ def accepted():
 
 
 @pytest.fixture(scope="module")
+def proven():
+    """The rows of docs/files-of-wines.md, in the order in which the tests prove them."""
+    return []
+
+
+@pytest.fixture(scope="module")
 def six(raw):
     """The six wines of the files that people have."""
     return pd.concat([raw.head(3), raw.tail(3)])[[*FEATURES, "quality"]].reset_index(drop=True)
@@ -520,10 +528,8 @@ def test_files_as_people_have_them_are_graded(served, six, proven):
             if left
             else ""
         )
-        proven.row(
-            what, f"all 6 wines graded{note}",
-            f"{table.dialect.encoding}, `{separator}`, decimal `{table.decimal}`",
-        )  # fmt: skip
+        read_as = f"{table.dialect.encoding}, `{separator}`, decimal `{table.decimal}`"
+        proven.append((what, f"all 6 wines graded{note}", read_as))
         text = answer_file(served, as_bytes(make(six))).decode(table.dialect.encoding)
         lines = io.StringIO(text.removeprefix(f"{table.dialect.hint}\r\n"), newline="")
         header, *rows = csv.reader(lines, delimiter=table.dialect.separator, strict=True)
@@ -542,10 +548,12 @@ def test_ucis_own_files_are_graded_once_the_colour_is_known(served, raw, proven)
         answered = graded.answer_all(table, served, colour)
         assert_graded(served, answered, wines)
         assert answered.scores["wines"] == 6
-        proven.row(
-            f"UCI's own winequality-{colour}.csv: no column for the colour",
-            "asked for the colour once, then all 6 wines graded",
-            "utf-8, `;`, decimal `.`",
+        proven.append(
+            (
+                f"UCI's own winequality-{colour}.csv: no column for the colour",
+                "asked for the colour once, then all 6 wines graded",
+                "utf-8, `;`, decimal `.`",
+            )
         )
 
 
@@ -576,7 +584,7 @@ def test_a_file_that_is_no_table_of_wines_is_refused_in_a_sentence(served, six, 
     for what, make in refused():
         with pytest.raises(files.BadFile) as error:
             files.read(as_bytes(make(six[[*FEATURES]])), served.spec.columns)
-        proven.row(what, f"refused: {error.value}", "")
+        proven.append((what, f"refused: {error.value}", ""))
 
 
 WRONG = [
@@ -595,19 +603,29 @@ def test_a_wine_that_is_none_is_named_by_its_row_and_the_others_are_graded(serve
     ):
         assert line.number == number
         what = f"a row whose `{name}` is {f'`{value}`' if value else 'empty'}"
-        proven.row(what, f"no grade for the row: {line.problem}", "the others are graded")
+        proven.append((what, f"no grade for the row: {line.problem}", "the others are graded"))
 
 
-def test_the_page_says_what_these_tests_have_proven(proven):
-    proven.compare(
-        "files-of-wines.md",
-        """# Files of wines
+INTRODUCTION = """# Files of wines
 
 How the predictor handles typical CSV files. The answer comes back in the encoding, separator,
 decimal mark and line ends of the file, with the grades in further columns. tests/apps/test_predictor_files.py
 proves each row and generates this page.
-""",
-        ("given", "result", "read as"),
+
+| given | result | read as |
+| --- | --- | --- |
+"""
+
+
+def test_the_page_says_what_these_tests_have_proven(proven):
+    page = REPOSITORY / "docs/files-of-wines.md"
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in proven]
+    text = INTRODUCTION + "".join(f"| {' | '.join(row)} |\n" for row in cells)
+    if os.environ.get("WRITE_TABLES"):
+        page.write_text(text)
+    assert page.read_text() == text, (
+        "when all tests of this file pass: "
+        "WRITE_TABLES=1 python -m pytest tests/apps/test_predictor_files.py -m 'not system'"
     )
 
 
