@@ -7,7 +7,7 @@ field that is wrong.
 
 import datetime
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -38,34 +38,23 @@ EXAMPLE_KINDS = (
 SHOWN = ("name", "label", "unit", "group", "description", "decimals")  # of columns.Column
 
 
-def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
-    if any(low >= high for low, high in itertools.pairwise(values)):
-        raise ValueError("must be ascending")
-    return values
+def _must(holds: Callable[[Any], bool], text: str) -> AfterValidator:
+    """Return a validator for a field: ``text`` completes "must ..." where ``holds`` is False."""
 
-
-def _interval(values: tuple[float, float]) -> tuple[float, float]:
-    if values[0] > values[1]:
-        raise ValueError("must not begin above its end")
-    return values
-
-
-def _keys(expected: Sequence[str]) -> AfterValidator:
-    def check(values: dict[str, Any]) -> dict[str, Any]:
-        if set(values) != set(expected):
-            raise ValueError(f"must have {', '.join(expected)}")
-        return values
+    def check(value: Any) -> Any:
+        if not holds(value):
+            raise ValueError(f"must {text}")
+        return value
 
     return AfterValidator(check)
 
 
-def _equal(expected: tuple[Any, ...]) -> AfterValidator:
-    def check(values: tuple[Any, ...]) -> tuple[Any, ...]:
-        if tuple(values) != expected:
-            raise ValueError(f"must be {', '.join(map(str, expected))}")
-        return values
+def _be(expected: Sequence[Any]) -> AfterValidator:
+    return _must(lambda values: tuple(values) == expected, f"be {', '.join(map(str, expected))}")
 
-    return AfterValidator(check)
+
+def _have(keys: Sequence[str]) -> AfterValidator:
+    return _must(lambda values: set(values) == set(keys), f"have {', '.join(keys)}")
 
 
 # shown on the pages of the apps: one line of text, without markup
@@ -76,12 +65,15 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Steps = Annotated[  # one number for each step of the scale
     tuple[FiniteFloat, ...],
     Field(min_length=len(GRADES) - 1, max_length=len(GRADES) - 1),
-    AfterValidator(_ascending),
+    _must(lambda steps: all(a < b for a, b in itertools.pairwise(steps)), "be ascending"),
 ]
-Interval = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_interval)]
-Scores = Annotated[dict[str, FiniteFloat], _keys(METRICS)]
-Row = Annotated[tuple[NonNegativeInt, ...], Field(min_length=len(GRADES), max_length=len(GRADES))]
-Counts = Annotated[tuple[Row, ...], Field(min_length=len(GRADES), max_length=len(GRADES))]
+Interval = Annotated[
+    tuple[FiniteFloat, FiniteFloat],
+    _must(lambda ends: ends[0] <= ends[1], "not begin above its end"),
+]
+Scores = Annotated[dict[str, FiniteFloat], _have(METRICS)]
+ForGrades = Field(min_length=len(GRADES), max_length=len(GRADES))  # one for each grade
+Counts = Annotated[tuple[Annotated[tuple[NonNegativeInt, ...], ForGrades], ...], ForGrades]
 Kind = Annotated[str, StringConstraints(pattern=f"^({'|'.join(TYPES)})$")]
 Grade = Annotated[int, Field(ge=GRADES[0], le=GRADES[-1])]
 
@@ -103,7 +95,7 @@ class Column(Strict):
     decimals: Annotated[int, Field(ge=0, le=6)]
     possible: Interval
     observed: Interval
-    typical: Annotated[dict[Kind, FiniteFloat], _keys(TYPES)]
+    typical: Annotated[dict[Kind, FiniteFloat], _have(TYPES)]
 
     @model_validator(mode="after")
     def _check_ranges(self) -> Self:
@@ -150,7 +142,7 @@ class Metrics(Strict):
     cv: Scores
     cv_se: Scores
     test: Scores
-    test_interval: Annotated[dict[str, Interval], _keys(METRICS)]
+    test_interval: Annotated[dict[str, Interval], _have(METRICS)]
     elsewhere: Scores
     daily: Scores
     daily_counts: Counts
@@ -172,18 +164,10 @@ class Example(Strict):
     wine_id: Text
     type: Kind
     quality: Grade
-    values: dict[str, FiniteFloat]
+    values: Annotated[dict[str, FiniteFloat], _be(NAMES)]
     predicted_score: FiniteFloat
     predicted_grade: Grade
-    probabilities: Annotated[
-        tuple[Probability, ...], Field(min_length=len(GRADES), max_length=len(GRADES))
-    ]
-
-    @model_validator(mode="after")
-    def _check_values(self) -> Self:
-        if tuple(self.values) != NAMES:
-            raise ValueError(f"values of {self.wine_id} must be {', '.join(NAMES)}")
-        return self
+    probabilities: Annotated[tuple[Probability, ...], ForGrades]
 
 
 class Spec(Strict):
@@ -192,24 +176,21 @@ class Spec(Strict):
     model: Text
     fitted: datetime.date
     wines: PositiveInt
-    features: Annotated[tuple[str, ...], _equal(FEATURES)]
-    columns: tuple[Column, ...]
-    types: Annotated[tuple[str, ...], _equal(TYPES)]
-    grades: Annotated[tuple[int, ...], _equal(GRADES)]
+    features: Annotated[tuple[str, ...], _be(FEATURES)]
+    columns: Annotated[
+        tuple[Column, ...],
+        _must(lambda columns: tuple(c.name for c in columns) == NAMES, f"be {', '.join(NAMES)}"),
+    ]
+    types: Annotated[tuple[str, ...], _be(TYPES)]
+    grades: Annotated[tuple[int, ...], _be(GRADES)]
     cuts: Steps
     odds: Odds
     set_level: Annotated[float, Field(gt=0, le=1)]
     protocol: Text
     metrics: Metrics
     examples: Annotated[tuple[Example, ...], Field(min_length=1)]
-    versions: Annotated[dict[str, Text], _keys(VERSIONED)]
+    versions: Annotated[dict[str, Text], _have(VERSIONED)]
     sha256: dict[str, Sha256] = {}
-
-    @model_validator(mode="after")
-    def _check_columns(self) -> Self:
-        if tuple(column.name for column in self.columns) != NAMES:
-            raise ValueError(f"columns must be {', '.join(NAMES)}")
-        return self
 
 
 def parse(text: str | bytes) -> Spec:
