@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from wine import plots
-from wine.columns import FEATURES
 
 
 @pytest.fixture
@@ -90,30 +89,3 @@ def test_the_leaderboard_leaves_out_a_model_that_always_says_one_grade(drawn):
     axes = drawn(plots.leaderboard([row("dummy", 0.9, qwk=0.0), row("good", 0.6)], "good"))
     assert [label.get_text() for label in axes.get_yticklabels()] == ["good"]
     drawn(plots.leaderboard([row("dummy", 0.9, qwk=0.0)], None))  # and it may be the only one
-
-
-def test_the_calibration_of_honest_probabilities_lies_on_the_diagonal(drawn):
-    random = np.random.default_rng(0)
-    chances = random.dirichlet(np.full(7, 0.5), 20_000)
-    truth = 3 + (random.random(20_000)[:, None] > chances.cumsum(axis=1)[:, :-1]).sum(axis=1)
-    axes = drawn(plots.calibration(truth, chances))
-    x, y = next(line for line in axes.lines if line.get_marker() == "o").get_data()
-    assert len(x) == 10
-    assert np.abs(x - y).max() < 0.03
-
-
-def test_the_greatest_importance_is_on_top(drawn):
-    drops = np.linspace(0, 0.1, len(FEATURES))[::-1]
-    axes = drawn(plots.importance(FEATURES, drops, np.zeros(len(FEATURES))))
-    assert [label.get_text() for label in axes.get_yticklabels()] == list(FEATURES)[::-1]
-    widths = [bar.get_width() for bar in axes.patches]
-    assert widths == sorted(widths)
-
-
-def test_every_cut_point_is_drawn_and_named(drawn):
-    truth = np.repeat(np.arange(3, 10), 3)
-    axes = drawn(plots.scores_by_grade(truth, truth + 0.1, np.arange(3.5, 9)))
-    assert [text.get_text() for text in axes.texts] == [
-        f"{grade} | {grade + 1}" for grade in range(3, 9)
-    ]
-    assert len(axes.patches) + len(axes.lines) > 6

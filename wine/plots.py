@@ -2,7 +2,6 @@
 
 import base64
 import io
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -108,58 +107,6 @@ def leaderboard(rows: list[dict[str, Any]], chosen: str | None) -> Figure:
     axes.set_yticks(range(len(rows)), names)
     axes.set_xlabel("RMSE, with two standard errors")
     axes.grid(axis="x", alpha=0.3)
-    return figure
-
-
-def scores_by_grade(truth: np.ndarray, scores: np.ndarray, cuts: Sequence[float]) -> Figure:
-    """Draw the predicted scores (n,) of the wines of each true grade, and the cut points."""
-    figure, axes = _figure(8, 4, "Predicted score by true grade, and the cut points\n")
-    axes.boxplot(
-        [scores[truth == grade] for grade in GRADES],
-        positions=GRADES,
-        widths=0.6,
-        orientation="horizontal",
-        flierprops={"markersize": 2},
-        medianprops={"color": COLOURS["red"]},
-    )
-    for cut, grade in zip(cuts, GRADES, strict=False):
-        axes.axvline(cut, color=GREY, linewidth=1)
-        name, top = f"{grade} | {grade + 1}", GRADES[-1] + 0.7
-        axes.text(cut, top, name, ha="center", fontsize=8, color="#595959")
-    axes.set(xlabel="predicted score", ylabel="true grade")
-    return figure
-
-
-def calibration(truth: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> Figure:
-    """Draw stated against observed frequency of "this grade", all grades pooled.
-
-    ``truth`` (n,) grades, ``probabilities`` (n, 7).
-    """
-    stated = np.asarray(probabilities).ravel()
-    came = (np.asarray(truth)[:, None] == np.array(GRADES)).ravel()
-    place = np.minimum((stated * bins).astype(int), bins - 1)
-    sizes = np.bincount(place, minlength=bins)
-    kept = sizes >= 20
-    x = np.bincount(place, stated, bins)[kept] / sizes[kept]
-    y = np.bincount(place, came, bins)[kept] / sizes[kept]
-    error = 2 * np.sqrt(y * (1 - y) / sizes[kept])
-    figure, axes = _figure(5, 4.6, "Stated and observed probability of a grade")
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
-    axes.errorbar(x, y, yerr=error, fmt="o", capsize=3, color=COLOURS["red"])
-    top = min(1, max(x.max(initial=0), y.max(initial=0)) + 0.1)
-    axes.set(
-        xlabel="stated", ylabel="observed, with two standard errors", xlim=(0, top), ylim=(0, top)
-    )
-    return figure
-
-
-def importance(names: Sequence[str], drops: ArrayLike, errors: ArrayLike) -> Figure:
-    """Draw permutation importances as horizontal bars, greatest on top."""
-    order = np.argsort(drops)
-    figure, axes = _figure(7, 4.4, "Which measurements the model uses")
-    axes.barh(np.array(names)[order], np.asarray(drops)[order], xerr=np.asarray(errors)[order],
-              color=COLOURS["red"], ecolor=INK, capsize=2)  # fmt: skip
-    axes.set_xlabel("RMSE added when the column is shuffled")
     return figure
 
 
