@@ -158,9 +158,9 @@ def fit_all(
     tasks = list(itertools.product(candidates, range(len(fold_numbers)), range(FOLDS)))
     # Ctrl-C reaches the worker processes, too; only this process must answer it
     ignore = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
-    work = joblib.Parallel(jobs, backend="loky", return_as="generator_unordered", **ignore)(
-        joblib.delayed(numbered)(task, fit, candidate.make(), wines, fold_numbers[repeat] == fold)
-        for task, (candidate, repeat, fold) in enumerate(tasks)
+    work = joblib.Parallel(jobs, backend="loky", return_as="generator", **ignore)(
+        joblib.delayed(fit)(candidate.make(), wines, fold_numbers[repeat] == fold)
+        for candidate, repeat, fold in tasks
     )
     done: dict = {}
     stopped = False
@@ -170,8 +170,7 @@ def fit_all(
     ) as progress:  # fmt: skip
         bar = progress.add_task("", total=len(tasks))
         try:
-            for task, result in work:
-                candidate, repeat, fold = tasks[task]
+            for (candidate, repeat, fold), result in zip(tasks, work, strict=True):
                 done.setdefault(candidate.name, {})[repeat, fold] = result
                 progress.update(bar, advance=1, description=candidate.name)
         except KeyboardInterrupt:
@@ -183,11 +182,6 @@ def fit_all(
     fits = {name: together(parts, fold_numbers) for name, parts in done.items()
             if len(parts) == fold_numbers.shape[0] * FOLDS}  # fmt: skip
     return fits, stopped
-
-
-def numbered(task: int, fit: Fit, *args: Any) -> tuple[int, dict[str, Any]]:
-    """Return a fit with its task's number: results arrive in the order they are done."""
-    return task, fit(*args)
 
 
 def together(

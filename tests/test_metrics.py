@@ -88,19 +88,13 @@ def test_kappa_is_undefined_for_one_wine_and_for_one_grade_on_both_sides():
 
 @pytest.mark.parametrize("score_or_confusion", [score, confusion])
 @pytest.mark.parametrize(
-    ("truth", "grades", "message"),
-    [
-        ([2], [5], "3-9"),
-        ([5], [0], "3-9"),
-        ([5], [np.nan], "whole"),
-        ([5], [5.5], "whole"),
-        (["5"], ["5"], "numbers"),
-        ([5, 6], [5], "2 true grades but 1"),
-    ],
+    ("truth", "grades"), [([2], [5]), ([5], [10]), ([5], [np.nan]), ([5], [5.5]), ([5], [None])]
 )
-def test_what_is_no_grade_is_refused(score_or_confusion, truth, grades, message):
-    with pytest.raises(ValueError, match=message):
+def test_what_is_no_grade_is_refused(score_or_confusion, truth, grades):
+    with pytest.raises(ValueError, match="whole numbers in 3-9"):
         score_or_confusion(truth, grades)
+    with pytest.raises(ValueError, match="2 true grades but 1"):
+        score_or_confusion([5, 6], [5])
 
 
 def test_nothing_to_score_is_an_error_but_nothing_to_count_is_zero():

@@ -10,7 +10,6 @@ import pytest
 from tests import processes
 from tests.conftest import CHOSEN
 from wine import features, model, registry, serving, train
-from wine.candidates import BY_NAME
 from wine.columns import FEATURES
 from wine.errors import BadInput, WineError
 from wine.generator import generate
@@ -132,16 +131,6 @@ def test_daily_wines_are_trained_on_when_asked(young, reader, trained, tmp_path)
     fitted = train.fit(data.candidate, data.wines, data.daily)
     x = model.encode(data.wines)
     assert not np.allclose(fitted.predict(x), trained.model.predict(x))
-
-
-@pytest.mark.uci
-def test_too_many_wines_for_the_candidate_are_refused(young, reader, tmp_path, monkeypatch):
-    hopsworks = reader(young)
-    choose(hopsworks, tmp_path)
-    limited = dataclasses.replace(BY_NAME["ridge"], max_wines=5319)
-    monkeypatch.setitem(BY_NAME, "ridge", limited)
-    with pytest.raises(WineError, match=r"5,320 wines are too many for ridge: run model_finder"):
-        load(hopsworks.project)
 
 
 def test_a_choice_that_is_damaged_missing_or_no_candidate_is_one_clear_line(

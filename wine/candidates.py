@@ -128,7 +128,6 @@ def average(*members: str) -> Candidate:
         lambda: VotingRegressor([(part.name, part.make()) for part in parts]),
         sum(part.complexity for part in parts),
         members=members,
-        max_wines=min(part.max_wines for part in parts),
     )
 
 

@@ -119,7 +119,7 @@ class Training:
 def load(project: Any, *, include_daily: bool = False) -> Data:
     """Read the wines and the model finder's choice from Hopsworks; return Data.
 
-    Raises WineError when a part must run first, or there are too many wines for the candidate.
+    Raises WineError when a part must run first.
     """
     store = project.get_feature_store()
     chosen = read_choice(project)
@@ -129,12 +129,6 @@ def load(project: Any, *, include_daily: bool = False) -> Data:
         daily = features.read(store, DAILY).rename(columns={"reference_grade": "quality"})
         # after another split, a source can be a test wine
         daily = daily[daily["source_id"].isin(train["wine_id"])]
-    known = len(wines) + (0 if daily is None else len(daily))
-    if known > candidate.max_wines:
-        raise WineError(
-            f"{known:,} wines are too many for {candidate.name}: run model_finder.py again, or "
-            "train without the daily wines"
-        )
     test = wines[wines["split"] == "test"].reset_index(drop=True)
     return Data(candidate, chosen, wines, train, test, daily)
 
