@@ -451,7 +451,7 @@ def accepted():
         ("`sep=;` in the first line", lambda w: "sep=;\r\n" + text(w, sep=";", decimal=",", lineterminator="\r\n")),
         ("from R: dotted names, row names",
          lambda w: w.rename(columns=lambda n: n.replace("_", ".")).to_csv()),
-        ("from R's write.table: blanks between, no name above the row names",
+        ("from R's write.table: separated by spaces, no name above the row names",
          lambda w: w.drop(columns="quality").to_csv(sep=" ", index_label=False, quoting=csv.QUOTE_NONNUMERIC)),
         ("Kaggle's winequalityN: `type` first, `quality` last",
          lambda w: blank(w)[["type", *[c for c in blank(w) if c not in ("type",)]]].to_csv(index=False)),
@@ -469,24 +469,24 @@ def accepted():
          lambda w: text(w).replace("\n", "\ng/l,g/l,g/l,-,g/l,g/l,mg/l,mg/l,g/l,g/ml,% vol,\n", 1)),
         ("units in brackets",
          lambda w: text(w.rename(columns=spelled("labels with units")))),
-        ("units in brackets as UCI has them", lambda w: text(w.rename(columns=spelled("as UCI's page")))),
-        ("units behind the numbers", lambda w: text(w.assign(
+        ("units in brackets, as on UCI's page", lambda w: text(w.rename(columns=spelled("as UCI's page")))),
+        ("units after the numbers", lambda w: text(w.assign(
             alcohol=w["alcohol"].map("{} Vol.-%".format), density=w["density"].map("{} g/ml".format)))),
         ("`Free SO₂` and `Total SO₂`",
          lambda w: text(w.rename(columns=lambda n: n.replace("_sulfur_dioxide", " SO₂")))),
-        ("a blank behind each comma, text in quotes",
+        ("a space after each comma, text in quotes",
          lambda w: text(w, quoting=csv.QUOTE_NONNUMERIC).replace(",", ", ")),
-        ("hyphens for blanks", lambda w: text(w.rename(columns=lambda n: n.replace("_", "-")))),
+        ("hyphens in the names", lambda w: text(w.rename(columns=lambda n: n.replace("_", "-")))),
         ("a column of formulas", lambda w: text(w.assign(name="=1+1"))),
         ("empty columns at the right", lambda w: text(w).replace("\n", ",,,\n")),
         ("empty lines below the wines", lambda w: text(w) + ",,,,,,,,,,,\n" * 50),
         ("UTF-16, as Excel's Unicode text", lambda w: text(w, sep="\t").encode("utf-16")),
-        ("UTF-16 of the other byte order, without its mark", lambda w: text(w).encode("utf-16-be")),
+        ("UTF-16, big-endian, without a byte order mark", lambda w: text(w).encode("utf-16-be")),
         ("a byte order mark", lambda w: text(w).encode("utf-8-sig")),
-        ("line ends of an old Mac", lambda w: text(w, lineterminator="\r")),
+        ("line ends of old Macs", lambda w: text(w, lineterminator="\r")),
         ("everything in quotes", lambda w: text(w, quoting=csv.QUOTE_ALL)),
-        ("bars between the cells", lambda w: text(w, sep="|")),
-        ("decimal commas in quotes, commas between", lambda w: text(w, decimal=",")),
+        ("separated by vertical bars", lambda w: text(w, sep="|")),
+        ("decimal commas in quotes, separated by commas", lambda w: text(w, decimal=",")),
         ("colours in capitals", lambda w: text(w.assign(type=w["type"].str.upper()))),
         ("`R` and `W`, `Red wine` and `White wine`",
          lambda w: text(w.assign(type=[t[0].upper() if n % 2 else f"{t.title()} wine"
@@ -519,7 +519,7 @@ def test_files_as_people_have_them_are_graded(served, six, proven):
     for what, make in accepted():
         table, answered = grade(served, as_bytes(make(six)))
         assert_graded(served, answered, six)
-        separator = {"\t": "tab", " ": "blank"}.get(
+        separator = {"\t": "tab", " ": "space"}.get(
             table.dialect.separator, table.dialect.separator
         )
         left = len(answered.left_out)
@@ -551,7 +551,7 @@ def test_ucis_own_files_are_graded_once_the_colour_is_known(served, raw, proven)
         proven.append(
             (
                 f"UCI's own winequality-{colour}.csv: no column for the colour",
-                "asked for the colour once, then all 6 wines graded",
+                "the page asks for the colour once; then all 6 wines graded",
                 "utf-8, `;`, decimal `.`",
             )
         )
@@ -572,7 +572,7 @@ def refused():
          lambda w: w.rename(columns={"residual_sugar": "residual_sugar (g/100 ml)"}).to_csv(index=False)),
         ("a row of units with `g/l` for sulphur dioxide",
          lambda w: w.to_csv(index=False).replace("\n", "\ng/l,g/l,g/l,-,g/l,g/l,g/l,g/l,g/l,g/ml,% vol,\n", 1)),
-        ("decimal commas without quotes, commas between",
+        ("decimal commas without quotes, separated by commas",
          lambda w: w.to_csv(index=False, decimal=",", quoting=csv.QUOTE_NONE, quotechar=None,
                             sep=";").replace(";", ",")),
         ("20,001 wines", lambda w: pd.concat([w] * 3334).head(20_001).to_csv(index=False)),
@@ -608,11 +608,11 @@ def test_a_wine_that_is_none_is_named_by_its_row_and_the_others_are_graded(serve
 
 INTRODUCTION = """# Files of wines
 
-How the predictor handles typical CSV files. The answer comes back in the encoding, separator,
-decimal mark and line ends of the file, with the grades in further columns. tests/apps/test_predictor_files.py
-proves each row and generates this page.
+How the predictor handles typical CSV files. It returns a file with the same encoding, separator, decimal
+mark and line ends, and adds columns with the grades. tests/apps/test_predictor_files.py tests each row and
+writes this page.
 
-| given | result | read as |
+| file | result | read as |
 | --- | --- | --- |
 """
 
