@@ -11,6 +11,7 @@ from wine.spec import Column, Spec
 NUMBER = re.compile(
     r"([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?)\s*(.*)", re.IGNORECASE | re.DOTALL
 )
+EDGES = " \t\u00a0\u202f\u200b\ufeff'\"="  # left out around a cell's text, as in ="7.4"
 PARTS = "free_sulfur_dioxide", "total_sulfur_dioxide"  # the first is a part of the second
 
 
@@ -42,7 +43,7 @@ def check(raw: dict[str, Any], spec: Spec) -> tuple[dict[str, Any] | None, dict[
 
 def kind(value: Any, types: tuple[str, ...]) -> str:
     """Return the colour of a wine; ValueError says what is wrong with it."""
-    text = str("" if value is None else value).strip(" '\"\u00a0")
+    text = str("" if value is None else value).strip(EDGES)
     if text.lower() in spellings(types):
         return spellings(types)[text.lower()]
     given = f"“{text[:20]}”" if text else "empty"
@@ -61,7 +62,7 @@ def number(value: Any, column: Column) -> float:
     Text may have a decimal comma, and the column's unit behind the number.
     """
     unit = f" in {column.unit}" if column.unit else ""
-    text = str("" if value is None else value).strip(" '\"\u00a0\t").replace("−", "-")
+    text = str("" if value is None else value).strip(EDGES).replace("−", "-")
     if not text:
         raise ValueError(f"{column.label} is empty: give a number{unit}.")
     matches = NUMBER.fullmatch(text)
@@ -93,4 +94,5 @@ def plain_unit(text: str) -> str:
     """Return a unit in one spelling: "g/l" for g/dm³, "g/ml" for g/cm3 and kg/L, "%" for % vol."""
     text = re.sub(r"[\s.^-]", "", unicodedata.normalize("NFKC", text.lower()))
     text = re.sub(r"lit(er|re)s?|dm3", "l", text).replace("cm3", "ml").replace("kg/l", "g/ml")
+    text = text.replace("ppm", "mg/l")  # nearly the same in wine
     return "%" if re.fullmatch(r"%?(by)?(vol|volume|abv)%?|%", text) else text

@@ -32,11 +32,12 @@ OTHER_FILES = {
     b"%PDF": "a PDF",
 }
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?\s*%?", re.IGNORECASE)
-STARTS_NUMBER = re.compile(r"[\s'\"]*[+-]?[.,]?\d")
+STARTS_NUMBER = re.compile(r"[\s'\"=]*[+-]?[.,]?\d")
 SUMMARIES = {  # as pandas, R and spreadsheets name them
     "total", "totals", "sum", "mean", "average", "avg", "median", "min", "minimum", "max",
     "maximum", "std", "stdev", "stddev", "sd", "count", "25%", "50%", "75%", "1stqu", "3rdqu",
-    "summe", "mittelwert", "moyenne",
+    "summe", "gesamt", "mittel", "mittelwert", "durchschnitt", "somme", "moyenne", "suma", "soma",
+    "somma", "summa", "media", "média", "promedio", "średnia", "medelvärde", "grand total",
 }  # fmt: skip
 PLAIN = str.maketrans("“”³", "''3")  # Excel takes a file without other such marks for ASCII
 csv.field_size_limit(32_768)  # characters; a cell of Excel holds no more
@@ -122,6 +123,8 @@ def read(content: bytes, columns: Sequence[Column]) -> Table:
     if not rows:
         raise BadFile("The file has no wines: give a header and one row for each wine.")
     separator = form["delimiter"]
+    if separator == ",":
+        _check_unnamed(header, names, rows, columns)
     dialect = Dialect(encoding, bom, separator, f"sep={separator}" if hint else "", newline)
     left_out.sort(key=lambda row: row.number)
     fitted = [_fit(row, names, separator) for row in rows]
@@ -205,7 +208,8 @@ def _find_header(
             raise BadFile("The file is empty: give a header and one row for each wine.")
         raise BadFile(
             "No row of the file names the measurements: give a header with "
-            f"{', '.join(column.name for column in columns)} and type."
+            f"{', '.join(column.name for column in columns)} and type, separated by commas, "
+            "semicolons or tabs."
         )
     return best[1:]
 
@@ -255,7 +259,7 @@ def _split(
 ) -> tuple[list[str], list[Row], list[Row]]:
     """Return the header, the rows of wines and the rows that hold no wine."""
     *above, (end, header) = islice(_records(lines, form), place + 1)
-    left_out = [Row(number, cells) for number, (_, cells) in enumerate(above, 1) if any(cells)]
+    titles = [Row(number, cells) for number, (_, cells) in enumerate(above, 1) if any(cells)]
     below = enumerate(_records(lines[end:], form, len(header)), place + 2)
     body = [Row(number, cells) for number, (_, cells) in below if any(map(str.strip, cells))]
     header = _with_unnamed(header, body, columns)
@@ -263,12 +267,17 @@ def _split(
     header = header[: max(_used(header), used)]  # spreadsheets add empty columns at the right
     names = names_of(header, columns)
     places = {n for n, name in enumerate(names) if name not in ("", "type")}
-    full = [row for row in body if not _is_comment(row)]
-    check_units(full[0].cells if full else [], names, columns)
+    known = {plain(cell) for cell, name in zip(header, names, strict=True) if name}
+    first = next((row for row in body if not _is_comment(row)), None)
     rows: list[Row] = []
-    for row in body:
-        units = row is full[0] if full else False
-        (left_out if _holds_no_wine(row, places, units) else rows).append(row)
+    left_out: list[Row] = []
+    for row in (*titles, *body):
+        comment, text = _is_comment(row), _is_text(row, places)
+        if row is first or (text and 2 * _used_at(row, places) > len(places)):
+            check_units(row.cells, names, columns)
+        repeated = text and _is_repeated(row, header, known)
+        no_wine = text and (comment or repeated or row is first)
+        (left_out if no_wine or row.number <= place else rows).append(row)
     return header, rows, left_out
 
 
@@ -295,18 +304,40 @@ def _used(cells: list[str]) -> int:
     return max((place for place, cell in enumerate(cells, 1) if cell.strip()), default=0)
 
 
+def _used_at(row: Row, places: set[int]) -> int:
+    """Return the number of the ``places`` at which a row has a cell that is not empty."""
+    return sum(bool(row.cells[n].strip()) for n in places if n < len(row.cells))
+
+
 def _is_comment(row: Row) -> bool:
     """Tell whether a row is a comment; so is one with one or two cells."""
     return row.cells[0].startswith("#") or sum(bool(cell.strip()) for cell in row.cells) <= 2
 
 
-def _holds_no_wine(row: Row, places: set[int], first: bool) -> bool:
-    """Tell whether a row is a comment or, as the ``first`` that is none, the measurements' units.
+def _is_text(row: Row, places: set[int]) -> bool:
+    """Tell whether a row has at most two numbers at the ``places`` of the measurements.
 
-    ``places`` are those of the measurements; ``#12`` before them is a sample's number.
+    A row with more is a wine, even behind a ``#12``, which is a sample's number then.
     """
-    numbers = sum(bool(STARTS_NUMBER.match(row.cells[n])) for n in places if n < len(row.cells))
-    return (first or _is_comment(row)) and numbers <= 2
+    cells = (row.cells[place] for place in places if place < len(row.cells))
+    return sum(bool(STARTS_NUMBER.match(cell)) for cell in cells) <= 2
+
+
+def _is_repeated(row: Row, header: list[str], known: set[str]) -> bool:
+    """Tell whether a row is the header again; BadFile if it has the columns in another order.
+
+    ``known`` are the plain names of the columns that the model knows.
+    """
+    cells = [plain(cell) for cell in row.cells[: len(header) + 10]]
+    if len(known.intersection(cells)) < 3:  # a text may name one or two
+        return False
+    first, again = (
+        {place: name for place, name in enumerate(names) if name in known}
+        for names in (map(plain, header), cells)
+    )
+    if first != again:
+        raise BadFile(f"Row {row.number} is another header: give each table as a file of its own.")
+    return True
 
 
 def _is_summary(row: Row, names: list[str], kinds: Collection[str]) -> bool:
@@ -339,6 +370,22 @@ def _check_rows(table: Table) -> None:
         )
     first = table.rows[0]
     raise BadFile(f"No row fits the header. Row {first.number}: {first.problem}{advice}")
+
+
+def _check_unnamed(
+    header: list[str], names: list[str], rows: list[Row], columns: Sequence[Column]
+) -> None:
+    """Raise BadFile if a column without a name may hold the decimals of the measurement before it."""
+    for column in columns:
+        place = names.index(column.name)
+        if place + 1 == len(header) or header[place + 1].strip():
+            continue
+        pairs = [[cell.strip() for cell in row.cells[place : place + 2]] for row in rows]
+        if any(len(pair) == 2 and all(map(str.isdigit, pair)) for pair in pairs):
+            raise BadFile(
+                f"The column after {column.name} has no name, and may hold its decimals: name it, "
+                "or save the file with semicolons between the cells."
+            )
 
 
 def _free(names: Iterable[str], taken: list[str]) -> Iterator[str]:

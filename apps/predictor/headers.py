@@ -1,5 +1,6 @@
 """Which column of a file is which: names and units in any usual spelling, and the colour."""
 
+import functools
 import re
 import unicodedata
 from collections import Counter
@@ -13,19 +14,30 @@ from wine.spec import Column
 TYPE_NAMES = ("type", "colour", "color", "wine type", "wine colour", "wine color")
 YES, NO = ("1", "true", "yes", "y"), ("0", "false", "no", "n")
 BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
-UNIT = re.compile(  # a mass in a volume
-    r"(?<![a-z])([mkµμu]?g)(?:\s*\([^()]*\))?\s*/\s*"
-    r"(\d*\s*(?:[hdcm]?l|lit(?:er|re)s?|[dc]?m\^?-?3))(?![a-z])"
+AMOUNT = re.compile(  # of a substance, whose name may stand between, in a volume or a mass
+    r"(?<![a-z])([mkμ]?g|m?mol|m?eq|oz|lb)(?:rams?)?(?:\s*\([^()]*\)|(?:\s\w{1,12}){1,2}?)??"
+    r"\s*(?:/|per\b|[\s.*·])\s*"
+    r"(\d*\s*(?:[hdcm]?l|lit(?:er|re)s?|[dc]?m\^?-?3|k?g|gal(?:lon)?s?|bottle))(?![a-z])"
 )
+PART = re.compile(r"(?<![a-z])(?:proof|brix|pp[mb]|mm)(?![a-z])|°\s*(?:bx|oe)|[%‰]")
+BY_MASS = re.compile(r"(?<![a-z])(?:w/w|m/m|wt|abw|mass|weight)(?![a-z])")
+SUBSTANCES = {  # what a measurement is given as, and what else it usually is in other files
+    "fixed_acidity": ("tartaric acid", re.compile(r"h2so4|sul(?:f|ph)uric|malic|acetic")),
+    "volatile_acidity": ("acetic acid", re.compile(r"h2so4|sul(?:f|ph)uric|tartaric")),
+    "chlorides": ("sodium chloride", re.compile(r"(?<![a-z])cl(?![a-z])")),
+    "sulphates": ("potassium sulphate", re.compile(r"(?<![a-z\d])so[34]")),
+}
 
 
 class BadFile(ValueError):
     """A file that cannot be read as wines; the message says why."""
 
 
+@functools.lru_cache(4096)  # a file has the same texts many times
 def plain(name: str) -> str:
     """Return a column's name without case, blanks, marks and what is in brackets."""
-    name = BRACKETS.sub("", name[:200].lower().replace("₂", "2")).replace("sulph", "sulf")
+    name = BRACKETS.sub("", BRACKETS.sub("", name[:200].lower()))  # also brackets in brackets
+    name = name.replace("₂", "2").replace("sulph", "sulf")
     return re.sub(r"[^a-z0-9]", "", name).replace("so2", "sulfurdioxide")
 
 
@@ -63,18 +75,35 @@ def check_names(header: Sequence[str], names: Sequence[str], columns: Sequence[C
         raise BadFile(f"The file has two columns for {twice}: {given}. Leave one out.")
     missing = [column.name for column in columns if not counts[column.name]]
     if missing:
-        raise BadFile(f"The file has no column {', '.join(missing)}.")
+        raise BadFile(
+            f"The file has no column {', '.join(missing)}: add what is missing, or rename its column."
+        )
 
 
 def check_units(cells: Sequence[str], names: Sequence[str], columns: Sequence[Column]) -> None:
-    """Raise BadFile if a cell above a measurement names a mass in another unit than the model's."""
+    """Raise BadFile if a cell above a measurement names another unit or substance than the model's."""
     units = {column.name: column.unit for column in columns}
     for cell, name in zip(cells, names, strict=False):
-        text = unicodedata.normalize("NFKC", cell[:200].lower())
-        given = UNIT.search(text) if name in units else None
-        if given and plain_unit("/".join(given.groups())) != plain_unit(units[name]):
-            unit = units[name] or "a number without a unit"
-            raise BadFile(f"{name} is in {given[1]}/{given[2]}: give {unit}.")
+        if name not in units:
+            continue
+        unit = units[name] or "a number without a unit"
+        text = unicodedata.normalize("NFKC", cell[:200].lower())[:200].replace("−", "-")
+        given = _unit_in(text, units[name])
+        if given and plain_unit(given) != plain_unit(units[name]):
+            raise BadFile(f"{name} is in {given}: give {unit}.")
+        substance, others = SUBSTANCES.get(name, ("", None))
+        if others and others.search(text):
+            raise BadFile(f"{name} is given as another substance: give {unit} of {substance}.")
+
+
+def _unit_in(text: str, unit: str) -> str:
+    """Return the unit that a text names, "" if none; ``unit`` is the model's."""
+    if amount := AMOUNT.search(text):
+        return f"{amount[1]}/{amount[2]}"
+    if BY_MASS.search(text) and plain_unit(unit) == "%":
+        return "% by mass"
+    part = PART.search(text)
+    return part[0] if part else ""
 
 
 def colour_column(
@@ -83,8 +112,8 @@ def colour_column(
     """Return the place of the column with the colours, or None, and what its cells stand for.
 
     ``rows`` are the wines' cells. Of columns with a name for it, it is the one with most colours.
-    Without a colour in these, it is ``is_red`` or ``is_white``, whose cells 1 and 0 are mapped to
-    colours, or else a column with colours, as whole words, in more than half of the rows.
+    Without a colour in these, it is one such as ``is_red`` or ``type_white``, whose cells 1 and 0
+    are mapped to colours, or else a column with colours, as whole words, in more than half of the rows.
     """
 
     def count(place: int, spelled: Collection[str]) -> int:
@@ -94,12 +123,26 @@ def colour_column(
     named = [place for place, name in enumerate(names) if name in map(plain, TYPE_NAMES)]
     best = max(named, key=lambda place: count(place, spellings(TYPES)), default=None)
     if best is not None and count(best, spellings(TYPES)):
+        _check_letters(header[best], [row[best] for row in rows if best < len(row)])
         return best, {}
     for kind, other in (TYPES, TYPES[::-1]):
-        if f"is{kind}" in names:
-            return names.index(f"is{kind}"), dict.fromkeys(YES, kind) | dict.fromkeys(NO, other)
+        spelled = [f"{start}{kind}" for start in ("is", *map(plain, TYPE_NAMES), "")]
+        place = next((place for place, name in enumerate(names) if name in spelled), None)
+        if place is not None:
+            third = names[place].removesuffix(kind) + "ros"  # no red wine may be a rosé then
+            only = () if any(name.startswith(third) for name in names) else NO
+            return place, dict.fromkeys(YES, kind) | dict.fromkeys(only, other)
     words = {text for text in spellings(TYPES) if len(text) > 1}
     counts = [count(place, words) for place in range(len(header))]
     if 2 * max(counts, default=0) > len(rows):
         return counts.index(max(counts)), {}
     return best, {}
+
+
+def _check_letters(name: str, cells: Sequence[str]) -> None:
+    """Raise BadFile if a column has letters for other colours: R is a rosé beside T and B."""
+    letters = {text for cell in cells if len(text := cell.strip().lower()) == 1 and text.isalpha()}
+    known = letters & set(spellings(TYPES))
+    if known and letters != known:
+        given = ", ".join(sorted(letters)[:9]).upper()
+        raise BadFile(f"“{name.strip()[:40]}” has {given}: give {' or '.join(TYPES)} in words.")

@@ -287,6 +287,13 @@ def test_with_the_tasters_grades_the_answer_says_how_well_they_are_predicted(ser
     assert (answered.scores, answered.off_scale) == (None, 300)
 
 
+def test_one_decimal_comma_without_quotes_costs_no_other_row(served, good):
+    lines = good[["type", *NAMES]].to_csv(index=False).splitlines()
+    lines[1] = lines[1].replace(".4", ",4")
+    _, answered = grade(served, "\n".join(lines).encode())
+    assert [line.number for line in answered.lines if line.problem] == [2]
+
+
 def test_the_colour_is_read_from_the_column_that_tells_it_or_asked_for(served, good):
     def columns(**own):
         wines = good.drop(columns="type").assign(**own)
@@ -304,6 +311,9 @@ def test_the_colour_is_read_from_the_column_that_tells_it_or_asked_for(served, g
         {"is_white": 1.0 - is_red},
         {"is_red": is_red.astype(float).map("{:.1f}".format).str.replace(".", ",")},
         {"is_white": is_red.map({1: "FALSE", 0: "TRUE"})},
+        {"type_red": is_red == 1, "type_white": is_red == 0},
+        {"Color_white": 1 - is_red},
+        {"red": is_red},
         {"style": good["type"], "shade": "ruby"},
         {"colour": 5.64, "style": good["type"] + " wine"},
         {"R/W": good["type"], "style": good["type"]},
@@ -311,6 +321,8 @@ def test_the_colour_is_read_from_the_column_that_tells_it_or_asked_for(served, g
         names, answered = columns(**own)
         assert_graded(served, answered, good)
         assert answered.colour == [*NAMES, *own][names.index("type")]
+    _, answered = columns(type_rosé=0, type_white=1 - is_red)
+    assert [line.answer is None for line in answered.lines] == (is_red == 1).tolist(), "or rosé"
 
 
 @pytest.mark.parametrize("last", ["Max", "Count", "50%", "a"])
@@ -337,7 +349,10 @@ def test_what_pandas_describes_below_the_wines_is_left_out(served, good):
         ("volatile_acidity", "(g/L acetic acid)"), ("density", "(g/mL at 20 °C)"),
         ("total_sulfur_dioxide", "(mg/L SO2)"), ("sulphates", "(g/L K2SO4)"), ("alcohol", "(% v/v)"),
         ("citric_acid", "(g/litre)"), ("chlorides", "[g dm-3]"), ("residual_sugar", "(g / dm-3)"),
-        ("ph", "(-)"), ("ph", "¹"), ("alcohol", "º"), ("density", "(kg/L)"), ("fixed_acidity", "(meq/L)"),
+        ("ph", "(-)"), ("ph", "¹"), ("alcohol", "º"), ("density", "(kg/L)"),
+        ("fixed_acidity", "(g(tartaric acid)/dm³)"), ("fixed_acidity", "(g tartaric acid / L)"),
+        ("residual_sugar", "(g per litre)"), ("citric_acid", "[g·L⁻¹]"), ("free_sulfur_dioxide", "[ppm]"),
+        ("alcohol", "(% (v/v) at 20 °C)"), ("chlorides", "(g/L NaCl)"),
     ],
 )  # fmt: skip
 def test_a_usual_unit_is_no_other_unit(served, good, name, unit):
@@ -346,18 +361,45 @@ def test_a_usual_unit_is_no_other_unit(served, good, name, unit):
     assert_graded(served, answered, good)
 
 
-@pytest.mark.parametrize("unit", ["g/100 ml", "mg/L", "kg/m3", "g/hL", "μg/dm³"])
+@pytest.mark.parametrize(
+    "unit",
+    ["g/100 ml", "mg/L", "kg/m3", "g/hL", "μg/dm³", "g per 100 ml", "g dL-1", "g·hL⁻¹", "mg dm⁻³", "%",
+     "% w/v", "mmol/L", "meq/L", "mM", "ppm", "oz/gal", "g/bottle", "g/100 g", "°Bx"],
+)  # fmt: skip
 def test_another_unit_is_refused_in_the_header_and_below_it(served, good, unit):
     header = good.rename(columns={"residual_sugar": f"residual_sugar ({unit})"}).to_csv(index=False)
     first, *rows = good.to_csv(index=False).splitlines()
     cells = ["g/l", "g/l", "g/l", "1", unit, "g/l", "mg/l", "mg/l", "g/l", "g/ml", "%", ""]
-    below = "\n".join([first, "# lab 3", "", ",".join(cells), *rows])
-    for content in (header, below):
+    units = ",".join(cells)
+    below = "\n".join([first, "# lab 3", "", units, *rows])
+    above = "\n".join([units, first, *rows])
+    lower = "\n".join([first, ",".join(["Real"] * 12), units, *rows])
+    for content in (header, below, above, lower):
         with pytest.raises(files.BadFile, match=r"residual_sugar is in .*: give g/dm³\.$"):
             files.read(content.encode(), served.spec.columns)
     comment = "\n".join([first, f"# residual sugar was in {unit}", *rows])
     _, answered = grade(served, comment.encode())
     assert_graded(served, answered, good)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "says"),
+    [
+        ("alcohol", "% w/w", "alcohol is in % by mass: give % vol."),
+        ("alcohol", "wt%", "alcohol is in % by mass: give % vol."),
+        ("alcohol", "proof", "alcohol is in proof: give % vol."),
+        ("fixed_acidity", "g/L H₂SO₄", "give g/dm³ of tartaric acid."),
+        ("fixed_acidity", "g/L as sulphuric acid", "give g/dm³ of tartaric acid."),
+        ("volatile_acidity", "g H2SO4/L", "give g/dm³ of acetic acid."),
+        ("chlorides", "g/L Cl⁻", "give g/dm³ of sodium chloride."),
+        ("sulphates", "g/L SO4", "give g/dm³ of potassium sulphate."),
+    ],
+)
+def test_another_substance_or_share_is_refused(served, good, name, unit, says):
+    content = good.rename(columns={name: f"{name} ({unit})"}).to_csv(index=False)
+    with pytest.raises(files.BadFile) as refused:
+        files.read(content.encode(), served.spec.columns)
+    assert str(refused.value).endswith(says)
 
 
 def test_blanks_before_quotes_and_a_wrong_hint_split_no_text(served, good):
@@ -400,12 +442,18 @@ def many(good, count):
          lambda good: many(good, 100).assign(ph="1" * 30_000 + "x\ny").to_csv(index=False), None),
         ("50 lines of 32,700 ligatures", lambda good: ("\ufdfa" * 32_700 + "\n") * 50,
          "No row of the file names the measurements: give a header with "
-         f"{', '.join(NAMES)} and type."),
+         f"{', '.join(NAMES)} and type, separated by commas, semicolons or tabs."),
         ("49 lines of 32,000 brackets above the header",
          lambda good: ("(" * 32_000 + "\n") * 49 + good.to_csv(index=False), None),
         ("5 MB of commas", lambda good: good.to_csv(index=False) + "," * 4_900_000, None),
         ("a wine with 4.8 million commas", lambda good: good.to_csv(index=False).strip() + "," * 4_800_000,
          None),
+        ("40,000 rows of letters", lambda good: good.to_csv(index=False) + ("ab," * 11 + "ab\n") * 40_000,
+         "The file has 40,020 wines: give at most 20,000 at a time."),
+        ("rows of 200 letters",
+         lambda good: ",".join([*FEATURES, *map(str, range(188))]) + "\n" + ("ab," * 199 + "ab\n") * 5_000, None),
+        ("rows of half a unit",
+         lambda good: good.to_csv(index=False) + (",".join(["mg (" * 50] * 11) + ",red\n") * 2_000, None),
         ("6 MB", lambda good: "x" * 6_000_000, "The file is larger than 5 MB."),
     ],
 )  # fmt: skip
@@ -465,6 +513,10 @@ def accepted():
         ("a count below the wines", lambda w: text(w) + "Total: 6 wines,,,,,,,,,,,\n"),
         ("sums and means below the wines",
          lambda w: text(w.set_index(pd.Index(list("abcdef"), name="sample")), below=w[[*NAMES]])),
+        ("a mean below the wines, in Portuguese",
+         lambda w: text(w.assign(lote=list("abcdef"))) + f"{','.join(map(str, w[[*NAMES]].mean()))},,Média\n"),
+        ("the header again among the wines",
+         lambda w: text(w.head(3)) + "\nWhite wines\n" + text(w.tail(3))),
         ("units in a row of their own",
          lambda w: text(w).replace("\n", "\ng/l,g/l,g/l,-,g/l,g/l,mg/l,mg/l,g/l,g/ml,% vol,\n", 1)),
         ("units in brackets",
@@ -484,6 +536,7 @@ def accepted():
         ("UTF-16, big-endian, without a byte order mark", lambda w: text(w).encode("utf-16-be")),
         ("a byte order mark", lambda w: text(w).encode("utf-8-sig")),
         ("line ends of old Macs", lambda w: text(w, lineterminator="\r")),
+        ('numbers as `="7.4"`', lambda w: text(w.map('="{}"'.format))),
         ("everything in quotes", lambda w: text(w, quoting=csv.QUOTE_ALL)),
         ("separated by vertical bars", lambda w: text(w, sep="|")),
         ("decimal commas in quotes, separated by commas", lambda w: text(w, decimal=",")),
@@ -494,6 +547,8 @@ def accepted():
         ("`Colour` for `type`", lambda w: text(w.rename(columns={"type": "Colour"}))),
         ("`Style` for `type`", lambda w: text(w.rename(columns={"type": "Style"}))),
         ("`type` beside a `colour` such as ruby", lambda w: text(w.assign(colour="ruby")[["colour", *w]])),
+        ("`type_red` and `type_white` of pandas.get_dummies",
+         lambda w: text(pd.get_dummies(w, columns=["type"]))),
         ("`is_red` with 1 and 0",
          lambda w: text(w.assign(is_red=(w["type"] == "red").astype(int)).drop(columns="type"))),
     ]  # fmt: skip
@@ -572,6 +627,18 @@ def refused():
          lambda w: w.rename(columns={"residual_sugar": "residual_sugar (g/100 ml)"}).to_csv(index=False)),
         ("a row of units with `g/l` for sulphur dioxide",
          lambda w: w.to_csv(index=False).replace("\n", "\ng/l,g/l,g/l,-,g/l,g/l,g/l,g/l,g/l,g/ml,% vol,\n", 1)),
+        ("a row of units above the header, with `mg/l` for residual sugar",
+         lambda w: "g/l,g/l,g/l,-,mg/l,g/l,mg/l,mg/l,g/l,g/ml,% vol,\n" + w.to_csv(index=False)),
+        ("`fixed_acidity (g/L H2SO4)`",
+         lambda w: w.rename(columns={"fixed_acidity": "fixed_acidity (g/L H2SO4)"}).to_csv(index=False)),
+        ("`alcohol (% w/w)`", lambda w: w.rename(columns={"alcohol": "alcohol (% w/w)"}).to_csv(index=False)),
+        ("two tables, the second with the columns in another order",
+         lambda w: w.head(3).to_csv(index=False) + w.tail(3)[[*FEATURES[::-1]]].to_csv(index=False)),
+        ("two tables, the first without `type`",
+         lambda w: w.head(3)[[*NAMES]].to_csv(index=False) + w.tail(3).to_csv(index=False)),
+        ("`T`, `B` and `R` for tinto, branco and rosé", lambda w: w.assign(type=list("TTRBBB")).to_csv(index=False)),
+        ("a decimal comma without quotes in the last column",
+         lambda w: w[["type", *NAMES]].to_csv(index=False).replace("alcohol", "alcohol,").replace(".4\n", ",4\n")),
         ("decimal commas without quotes, separated by commas",
          lambda w: w.to_csv(index=False, decimal=",", quoting=csv.QUOTE_NONE, quotechar=None,
                             sep=";").replace(";", ",")),
