@@ -343,14 +343,18 @@ def test_any_key_and_any_project(tmp_path: Path) -> None:
     """A program with a key and a project name of its own runs unchanged."""
     program = """
 import hopsworks, pandas as pd
-project = hopsworks.login(project="theirs", api_key_value="abc")
-assert project.name == "theirs", project.name
+project = hopsworks.login(project="Theirs", api_key_value="abc")
+assert project.name == "Theirs", project.name
 store = project.get_feature_store()
 assert store.name == "theirs_featurestore"
-store.create_feature_group("g", 1, primary_key=["id"]).insert(pd.DataFrame({"id": [1]}))
-project.get_dataset_api().upload(__file__, "/Projects/theirs/Resources/code")
+g, h = (store.create_feature_group(name, 1, primary_key=["id"]) for name in "gh")
+for group in (g, h):
+    group.insert(pd.DataFrame({"id": [1], "x": [2]}))
+assert list(g.select_all().join(h.select(["x"])).read()) == ["id", "theirs_g_1_x", "theirs_h_1_x"]
+project.get_dataset_api().upload(__file__, "/Projects/Theirs/Resources/code")
 assert hopsworks.login().name == "local", "the environment's"
-assert len(hopsworks.login().get_feature_store().get_feature_group("g", 1).read()) == 1
+store = hopsworks.login().get_feature_store("their_other_featurestore")
+assert len(store.get_feature_group("g", 1).read()) == 1
 """
     (tmp_path / "program.py").write_text(program)
     command = [sys.executable, "-m", "hopsworks_local", "exec", "--root", str(tmp_path / "data")]

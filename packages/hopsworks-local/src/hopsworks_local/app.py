@@ -108,6 +108,11 @@ class App:
         """Say where this server's key is, and the name of its project."""
         return f"This server's key is {self.key_place}; its project is {self.project!r}."
 
+    @property
+    def feature_store(self) -> str:
+        """Return the name of the project's feature store; the client asks for it in lower case."""
+        return f"{self.project.lower()}_featurestore"
+
     def enter(self, name: str) -> None:
         """Check the project that a login asks for; with `any_project` its name is taken."""
         if name == self.project:

@@ -91,7 +91,7 @@ def short(app: App, group: Entity) -> dict[str, Any]:
         "name": group.name,
         "version": group.version,
         "featurestoreId": STORE_ID,
-        "featurestoreName": f"{app.project}_featurestore",
+        "featurestoreName": app.feature_store,
         "onlineEnabled": False,
         "timeTravelFormat": "DELTA",
         "deprecated": group.doc.get("deprecated", False),

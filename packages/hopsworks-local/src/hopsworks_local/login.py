@@ -77,9 +77,9 @@ def feature_stores(request: Request) -> Any:
 def feature_store(request: Request, name: str) -> Any:
     """`project.get_feature_store()`."""
     app = request.app
-    own = f"{app.project}_featurestore"
-    if name not in ("", own, str(STORE_ID)):
-        raise ApiError(270008, f"There is no feature store {name!r}.")
+    own = app.feature_store
+    if name.lower() not in ("", own, str(STORE_ID)) and not app.any_project:
+        raise ApiError(270008, f"There is no feature store {name!r}, only {own!r}.")
     return {
         "featurestoreId": STORE_ID,
         "featurestoreName": own,

@@ -164,7 +164,7 @@ def _parse_condition(groups: Groups, dto: Any) -> Condition:
 
 def qualified(app: App, group: Entity, name: str) -> str:
     """Return the name of a column that would be ambiguous, as the client builds it."""
-    return f"{app.project}_{group.name}_{group.version}_{name}"
+    return f"{app.project.lower()}_{group.name}_{group.version}_{name}"
 
 
 def output(app: App, groups: Groups, query: Query) -> tuple[Column, ...]:
@@ -253,7 +253,7 @@ def _wire(app: App, groups: Groups, query: Query, scope: Groups, at: int) -> dic
     group = groups[at]
     return {
         "featureStoreId": STORE_ID,
-        "featureStoreName": f"{app.project}_featurestore",
+        "featureStoreName": app.feature_store,
         "leftFeatureGroup": full(app, group),
         "leftFeatures": [
             {
