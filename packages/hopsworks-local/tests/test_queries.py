@@ -78,10 +78,11 @@ VALUES: dict[str, list[Any]] = {
 }
 ASKED: dict[str, list[Any]] = {
     **VALUES,
-    **{n: [*VALUES[n], -1000, 0.5, -0.5, 1.5, 2.5, 1e10, 10**20, -(10**20)] for n in NUMBERS[:4]},
+    **{n: [*VALUES[n], True, -1000, 0.5, -0.5, 1.5, 2.5, 1e10, 10**20, -(10**20)] for n in NUMBERS[:4]},
     "real": [-1.5, 0.0, 0.1, 2, 5, math.inf],
     "dbl": [-1.5, 0.0, 0.1, 2, 5, 1e300, -math.inf],
     "dec": [-9999.99, 0, 0.1, 0.105, 2, 1e6, -1e6],
+    "flag": [True, False, 1, 0],
     "day": [*DAYS, datetime(2024, 2, 29, 1), date(2000, 1, 1)],
 }
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
@@ -184,7 +185,7 @@ def stored(name: str, value: Any) -> Any:
 def exact(name: str, value: Any) -> Any:
     """A value that a condition asks for, without rounding."""
     if name in NUMBERS[:4] or name == "dec":
-        return Decimal(str(value))
+        return Decimal(value) if isinstance(value, bool) else Decimal(str(value))
     if name == "day" and not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day)
     return stored(name, value)
@@ -317,7 +318,7 @@ REFUSED = [
     ("dbl", "EQUALS", ""),
     ("dbl", "EQUALS", "nan"),
     ("dec", "EQUALS", "x"),
-    ("flag", "EQUALS", "1"),
+    ("flag", "EQUALS", "2"),
     ("day", "EQUALS", "soon"),
     ("ts", "LESS_THAN", "2024-13-01"),
     ("txt", "IN", "[1, 2]"),

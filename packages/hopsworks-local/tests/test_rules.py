@@ -85,6 +85,7 @@ def test_versions(fs: Any, make_group: Any, make_view: Any, name: str) -> None:
 def test_what_exists_cannot_be_made_again(fs: Any, make_group: Any, make_view: Any) -> None:
     group = make_group(ONE)
     refused(270089, lambda: fs.create_feature_group(group.name, 1, primary_key=["id"]).insert(ONE))
+    refused(270089, lambda: group.save(ONE))
     view = make_view(group.select_all())
     refused(270179, lambda: fs.create_feature_view(view.name, group.select_all(), version=1))
 

@@ -48,6 +48,7 @@ _FAMILIES = {
     **dict.fromkeys(("date", "timestamp"), "time"),
     **{"boolean": "boolean", "string": "text"},
 }
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,4})?", re.IGNORECASE | re.ASCII)
 _MILLISECONDS = re.compile(r"-?\d{1,15}", re.ASCII)
 _DECIMAL = re.compile(r"decimal\((\d+),\s*(\d+)\)")
@@ -104,6 +105,8 @@ def _clamped(number: Decimal, scale: int, low: Decimal, high: Decimal) -> _Bound
 
 
 def _number(text: str) -> Decimal:
+    if text.lower() in ("true", "false"):  # 1 and 0, as in Python and in SQL
+        return Decimal(_BOOLEANS[text.lower()])
     if not _NUMBER.fullmatch(text):
         raise ValueError(text)
     return Decimal(text)
@@ -133,8 +136,8 @@ def _bound(text: str, kind: str) -> _Bound:
         scale = int(decimal[2])
         high = (Decimal(10) ** int(decimal[1]) - 1).scaleb(-scale, Context(prec=400))
         return _clamped(_number(text), scale, -high, high)
-    if kind == "boolean" and text.lower() in ("true", "false"):
-        return _Bound(text.lower() == "true")
+    if kind == "boolean" and text.lower() in _BOOLEANS:
+        return _Bound(_BOOLEANS[text.lower()])
     if kind == "timestamp":
         return _Bound(_moment(text))
     if kind == "date":

@@ -274,6 +274,8 @@ def create(request: Request) -> Reply:
     app, doc = request.app, request.json()
     name = check_name(take(doc, "name", str))
     version = check_version(take(doc, "version", int, None), 270059)
+    if version is not None and app.folder.get("featuregroup", name, version):
+        raise _exists(name, version)  # also of save() of a group that was read, with its location
     _refuse_sources(doc)
     travel = (take(doc, "timeTravelFormat", str, "NONE") or "NONE").upper()
     plain = take(doc, "type", str, "") != "streamFeatureGroupDTO" and travel != "HUDI"
@@ -292,15 +294,17 @@ def create(request: Request) -> Reply:
     return Reply(201, full(app, group))
 
 
+def _exists(name: str, version: int | None) -> ApiError:
+    return ApiError(270089, f"The feature group {name!r} version {version} already exists.")
+
+
 def add_group(app: App, name: str, version: int | None, stored: dict[str, Any]) -> Entity:
     """Store a new group, with the name of its table; 270089 when it exists."""
     table = f"{name}-{secrets.token_hex(8)}"
     try:
         return app.folder.add("featuregroup", name, version, {**stored, "table": table})
     except Exists:
-        raise ApiError(
-            270089, f"The feature group {name!r} version {version} already exists."
-        ) from None
+        raise _exists(name, version) from None
 
 
 @route("GET", "featuregroups")

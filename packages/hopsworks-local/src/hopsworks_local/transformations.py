@@ -37,9 +37,11 @@ def _dto(function: Entity) -> dict[str, Any]:
 
 def _add_built_in(app: App, name: str | None) -> None:
     """Register the built-in functions, or the one that is asked for."""
-    for built_in, udf in _built_in().items():
-        if name in (None, built_in) and not app.folder.get("transformation", built_in, 1):
-            app.folder.add("transformation", built_in, 1, {"hopsworksUdf": udf})
+    functions = _built_in()  # takes seconds the first time: not while the folder is locked
+    with app.folder.transaction():
+        for built_in, udf in functions.items():
+            if name in (None, built_in) and not app.folder.get("transformation", built_in, 1):
+                app.folder.add("transformation", built_in, 1, {"hopsworksUdf": udf})
 
 
 @route("POST", _PLACE)
@@ -62,8 +64,7 @@ def find(request: Request) -> Any:
     """`get_transformation_function(name, version)` and `get_transformation_functions()`."""
     app, name, version = request.app, request.arg("name"), request.number("version")
     if name is None or not app.folder.versions("transformation", name):
-        with app.folder.transaction():
-            _add_built_in(app, name)
+        _add_built_in(app, name)
     functions = (
         app.folder.versions("transformation", name) if name else app.folder.all("transformation")
     )
