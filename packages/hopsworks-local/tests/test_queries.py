@@ -78,7 +78,10 @@ VALUES: dict[str, list[Any]] = {
 }
 ASKED: dict[str, list[Any]] = {
     **VALUES,
-    **{n: [*VALUES[n], True, -1000, 0.5, -0.5, 1.5, 2.5, 1e10, 10**20, -(10**20)] for n in NUMBERS[:4]},
+    **{
+        n: [*VALUES[n], True, -1000, 0.5, -0.5, 1.5, 2.5, 1e10, 10**20, -(10**20)]
+        for n in NUMBERS[:4]
+    },
     "real": [-1.5, 0.0, 0.1, 2, 5, math.inf],
     "dbl": [-1.5, 0.0, 0.1, 2, 5, 1e300, -math.inf],
     "dec": [-9999.99, 0, 0.1, 0.105, 2, 1e6, -1e6],

@@ -269,7 +269,7 @@ def test_the_first_log_enables_logging(fs: Any, make_group: Any, make_view: Any)
 def week(make_group: Any, make_view: Any) -> Any:
     """A view of ten days with a label."""
     days = pd.date_range("2024-03-01", periods=10).astype("datetime64[us]")
-    frame = pd.DataFrame({"id": range(10), "x": [i / 4 for i in range(10)], "y": [0, 1] * 5})
+    frame = pd.DataFrame({"id": range(10), "x": [float(i) for i in range(10)], "y": [0, 1] * 5})
     group = make_group(
         frame.assign(day=days, name=[f'"{i}", é' for i in range(10)]), event_time="day"
     )
@@ -282,6 +282,7 @@ def test_training_data_in_files(week: Any, datasets: Any, data_format: str) -> N
     features, labels = week.get_training_data(version)
     assert features["id"].tolist() == list(range(10))
     assert features["name"].tolist() == [f'"{i}", é' for i in range(10)]
+    assert features["x"].dtype == float, "also when all its values are whole"
     assert labels["y"].tolist() == [0, 1] * 5
     place = f"Training_Datasets/{week.name}_1_{version}"
     assert datasets.exists(place)

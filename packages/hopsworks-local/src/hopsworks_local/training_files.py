@@ -139,8 +139,13 @@ def _write_table(table: Any, place: Path, sent: dict[str, Any]) -> None:
 
         pq.write_table(table, place)
         return
-    from pyarrow import csv
+    from pyarrow import compute, csv
 
+    for i, field in enumerate(table.schema):
+        if pa.types.is_floating(field.type):  # 2.0, as Spark writes it: "2" is read as an integer
+            text = table[i].cast(pa.string())
+            text = compute.replace_substring_regex(text, r"^(-?\d+)$", r"\1.0")
+            table = table.set_column(i, field.name, text)
     options = csv.WriteOptions(delimiter="\t" if sent["dataFormat"] == "tsv" else ",")
     csv.write_csv(table, place, options)
 
