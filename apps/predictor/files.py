@@ -112,6 +112,9 @@ def read(content: bytes, columns: Sequence[Column]) -> Table:
     names = [name if name != "type" else "" for name in names_of(header, columns)]
     check_names(header, names, columns)
     check_units(header, names, columns)
+    separator = form["delimiter"]
+    if separator == ",":
+        _check_unnamed(header, names, rows, columns)
     colour, colours = colour_column(header, [row.cells for row in rows])
     if colour is not None:
         names[colour] = "type"
@@ -122,9 +125,6 @@ def read(content: bytes, columns: Sequence[Column]) -> Table:
         raise BadFile(f"The file has {len(rows):,} wines: give at most {MAX_WINES:,} at a time.")
     if not rows:
         raise BadFile("The file has no wines: give a header and one row for each wine.")
-    separator = form["delimiter"]
-    if separator == ",":
-        _check_unnamed(header, names, rows, columns)
     dialect = Dialect(encoding, bom, separator, f"sep={separator}" if hint else "", newline)
     left_out.sort(key=lambda row: row.number)
     fitted = [_fit(row, names, separator) for row in rows]
@@ -351,9 +351,11 @@ def _fit(row: Row, names: list[str], separator: str) -> Row:
     """Return a row with a cell for each column; with too many or too few it gets a problem."""
     width = len(names)
     cells = row.cells[: max(width, _used(row.cells))]
-    if len(cells) > width or any(names[len(cells) :]):
+    short = len(cells) < width and separator == " "  # any of its cells may be the missing one
+    if len(cells) > width or short or any(names[len(cells) :]):
         problem = f"The row has {len(cells)} cells, the header has {width}."
-        cells = [*cells[: width - 1], separator.join(cells[width - 1 :])]  # nothing is lost
+        kept = 0 if short else width - 1
+        cells = [*cells[:kept], separator.join(cells[kept:])]  # nothing is lost
         return Row(row.number, [*cells, *[""] * (width - len(cells))], problem)
     return Row(row.number, [*cells, *[""] * (width - len(cells))])
 

@@ -294,6 +294,23 @@ def test_one_decimal_comma_without_quotes_costs_no_other_row(served, good):
     assert [line.number for line in answered.lines if line.problem] == [2]
 
 
+def test_a_row_of_a_table_of_fixed_width_with_an_empty_cell_is_refused(served, good):
+    lines = good[["type", *NAMES]].assign(lot=range(11, 31)).to_string(index=False).splitlines()
+    lines[2] = lines[2].replace(" 9.8 ", "     ")  # its lot would be its alcohol
+    _, answered = grade(served, "\n".join(lines).encode())
+    problems = [line.problem for line in answered.lines if line.problem]
+    assert problems == ["The row has 12 cells, the header has 13."]
+
+
+def test_rows_that_all_lack_a_cell_get_no_grade(served, good):
+    lines = good.assign(lot=7).to_csv(index=False).splitlines()
+    for place in range(11):  # the colours are in the column of the last measurement then
+        cells = [line.split(",") for line in lines[1:]]
+        rows = [",".join(row[:place] + row[place + 1 :]) for row in cells]
+        _, answered = grade(served, "\n".join([lines[0], *rows]).encode())
+        assert not answered.graded
+
+
 def test_the_colour_is_read_from_the_column_that_tells_it_or_asked_for(served, good):
     def columns(**own):
         wines = good.drop(columns="type").assign(**own)
