@@ -305,6 +305,8 @@ FILTERS = {
         lambda g: reduce(and_, [g.age != i for i in range(5, 305)]),
         lambda d: d.age < 5,
     ),
+    "== 1 of a boolean": (lambda g: g.member == 1, lambda d: d.member),
+    "== None": (lambda g: g.height == None, lambda d: d.height.isna()),  # noqa: E711
     "tree": (
         lambda g: ((g.age > 2) & (g.height < 2)) | ((g["id"] == 9) & (g.city != "x")),
         lambda d: ((d.age > 2) & (d.height < 2)) | (d.id == 9),
@@ -323,7 +325,7 @@ def filter_group(fs: Any) -> Any:
         {
             "id": n,
             "city": [f"city {i % 3}" for i in n[:-1]] + ["x' OR '1'='1"],
-            "height": n / 4,
+            "height": np.where(n == 5, np.nan, n / 4),
             "age": (n * 7 % 10).astype("int32"),
             "member": n % 2 == 0,
             "since": (DAY + pd.to_timedelta(n, unit="D")).astype("datetime64[us]"),

@@ -685,7 +685,7 @@ def test_refusals_name_the_call(
     unsupported(lambda: group.get_feature_monitoring_configs(), "feature monitoring")
     with pytest.raises(FeatureStoreException, match="opensearch"):
         project.get_opensearch_api().get_default_py_config()
-    unsupported(lambda: group.select_all().filter(group.x == None).read(), "None")  # noqa: E711
+    unsupported(lambda: group.select_all().filter(group.x != None).read(), "None")  # noqa: E711
 
 
 def test_logging_is_not_enabled_by_a_job(make_group: Any, make_view: Any) -> None:

@@ -155,8 +155,8 @@ def _refuse(condition: Condition, kind: str, value: object, why: str = "") -> Ap
     return ApiError(270139, f"The filter on the feature {condition.feature!r}: {reason}.")
 
 
-def _bounds(condition: Condition, kind: str) -> list[_Bound]:
-    """Return the values of an `isin`."""
+def _bounds(condition: Condition, kind: str) -> tuple[list[_Bound], bool]:
+    """Return the values of an `isin`, and whether null is one of them."""
     try:
         values = parse_json(condition.value)
     except ApiError:
@@ -166,11 +166,13 @@ def _bounds(condition: Condition, kind: str) -> list[_Bound]:
         raise _refuse(condition, kind, values, "isin needs at least one value")
     bounds = []
     for value in values:
+        if value is None:
+            continue
         fits = isinstance(value, str) if kind == "string" else isinstance(value, (str, int, float))
         if not fits:
             raise _refuse(condition, kind, value)
         bounds.append(_one(condition, kind, str(value)))
-    return bounds
+    return bounds, None in values
 
 
 def _one(condition: Condition, kind: str, text: str) -> _Bound:
@@ -261,8 +263,10 @@ class Builder:
         if condition.operator == "LIKE":
             return pc.match_substring_regex(column, _like(condition.value))
         if condition.operator == "IN":
-            values = [bound.value for bound in _bounds(condition, kind) if bound.exact]
-            return column.isin(pa.array(values, arrow_type(kind)))
+            bounds, null = _bounds(condition, kind)
+            values = [bound.value for bound in bounds if bound.exact]
+            matches = column.isin(pa.array(values, arrow_type(kind)))
+            return matches | column.is_null() if null else matches
         other = other_feature(condition.value)
         if other is None:
             bound = _one(condition, kind, condition.value)

@@ -149,9 +149,12 @@ def _parse_condition(groups: Groups, dto: Any) -> Condition:
     given = take(dto, "feature", dict)
     name = take(given, "name", str)
     source = source_of(groups, name, take(given, "featureGroupId", int, None))
-    if dto.get("value") is None:
-        raise unsupported("A filter that compares a feature with None")
-    condition = Condition(source, name, take(dto, "condition", str), take(dto, "value", str))
+    operator, value = take(dto, "condition", str), take(dto, "value", str, None)
+    if value is None:
+        if operator != "EQUALS":  # a cluster writes `x <> NULL`, which no row passes
+            raise unsupported("A filter with None that is not == None")
+        operator, value = "IN", "[null]"  # as a cluster: `x IS NULL`
+    condition = Condition(source, name, operator, value)
     other, other_kind = other_feature(condition.value), None
     if other is not None and condition.operator not in ("IN", "LIKE"):
         right = source_of(
