@@ -273,7 +273,7 @@ def _split(
     left_out: list[Row] = []
     for row in (*titles, *body):
         comment, text = _is_comment(row), _is_text(row, places)
-        if row is first or (text and 2 * _used_at(row, places) > len(places)):
+        if text and (row is first or 2 * _used_at(row, places) > len(places)):
             check_units(row.cells, names, columns)
         repeated = text and _is_repeated(row, header, known)
         no_wine = text and (comment or repeated or row is first)

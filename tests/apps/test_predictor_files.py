@@ -397,6 +397,10 @@ def test_another_unit_is_refused_in_the_header_and_below_it(served, good, unit):
     comment = "\n".join([first, f"# residual sugar was in {unit}", *rows])
     _, answered = grade(served, comment.encode())
     assert_graded(served, answered, good)
+    one = good.astype({"residual_sugar": object})
+    one.loc[0, "residual_sugar"] = f"190 {unit}"
+    _, answered = grade(served, one.to_csv(index=False).encode())
+    assert [line.number for line in answered.lines if line.problem] == [2], "the others are graded"
 
 
 @pytest.mark.parametrize(
