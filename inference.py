@@ -39,7 +39,8 @@ def main(dry_run: bool) -> None:
     project = connect()
     store = project.get_feature_store()
     wines = features.read(store, DAILY)
-    predictions = features.read_all(store, PREDICTION)
+    # a prediction of a wine that was deleted, or made anew with another grade, does not count
+    predictions = features.read_all(store, PREDICTION).merge(wines[["wine_id", "reference_grade"]])
     new = wines[~wines["wine_id"].isin(predictions["wine_id"])]
     if len(new):
         predicted = predict(project, new)

@@ -1,14 +1,14 @@
 #!/bin/sh
 # Make .venv with a Python that fits, and install a requirements file and this project into it.
 #
-#   sh install.sh requirements.txt                        with the first Python that fits
-#   PYTHON=python3.12 sh install.sh requirements.txt      with this one
+#   sh install.sh                                         requirements.txt, the first Python that fits
+#   PYTHON=python3.12 sh install.sh requirements-test.txt another file, this Python
 #
 # Does nothing when that is installed already. A .venv that cannot be used is made again.
 set -eu
 cd "$(dirname "$0")"
 LEVELS="requirements.txt requirements-test.txt requirements-benchmarks.txt" # each has those before it
-file=$1
+file=${1:-requirements.txt}
 
 fail() {
     echo "error: $*" >&2
@@ -39,7 +39,9 @@ find_python() {
 }
 
 usable() { # whether .venv works, was made here, and is of the Python that was asked for
-    fits .venv/bin/python && .venv/bin/python -c 'import pip' 2>/dev/null || return 1
+    fits .venv/bin/python || return 1
+    # a link to the machine's own Python is no environment
+    .venv/bin/python -c 'import pip, sys; sys.exit(sys.prefix == sys.base_prefix)' 2>/dev/null || return 1
     [ -z "${PYTHON:-}" ] || [ "$(version "$PYTHON")" = "$(version .venv/bin/python)" ] || return 1
     [ ! -e .venv/installed-requirements.txt ] ||
         [ "$(head -n 1 .venv/installed-requirements.txt)" = "$(pwd -P)" ]

@@ -130,13 +130,39 @@ def test_what_was_deleted_is_made_again(copy, pipeline_root):
             assert copy.project.get_dataset_api().exists(f"{IMAGES}/{picture}"), loss
 
 
-def test_on_the_first_day_one_wine_is_singular_and_has_no_kappa(copy):
-    copy.delete(DAILY, PREDICTION)
+def test_predictions_count_only_for_the_daily_wines_that_are_there(copy):
+    copy.delete(DAILY)
     assert "saved 1 daily wine, the last of 2025-03-01" in copy.run(daily, "--date", "2025-03-01")
-    printed = copy.run(inference)
-    assert "saved 1 prediction and the pictures" in printed
-    assert re.search(r"^1 daily wine: \d+% .* within one grade", printed, re.M)
-    assert "QWK" not in printed
+    for grade in (4, 8):  # made anew with another grade, as after a change of the wines
+        wine = copy.read(DAILY).assign(reference_grade=grade)
+        features.write(copy.store, DAILY, wine)
+        printed = copy.run(inference)
+        assert "saved 1 prediction and the pictures" in printed
+        assert re.search(r"^1 daily wine: \d+% .* within one grade", printed, re.M)
+        assert "QWK" not in printed, "one wine has no kappa"
+        stored = copy.read(PREDICTION).set_index("wine_id")
+        assert stored.loc["2025-03-01", "reference_grade"] == grade
+
+
+@pytest.mark.parametrize(
+    ("group", "column", "value"),
+    [
+        (DAILY, "alcohol", np.nan),
+        (DAILY, "density", np.inf),
+        (DAILY, "type", "rosé"),
+        (DAILY, "type", None),
+        (DAILY, "reference_grade", 11),
+        (PREDICTION, "predicted_grade", 2),
+    ],
+)
+def test_a_value_that_no_wine_has_is_named_by_its_row(copy, group, column, value):
+    wine = copy.read(group).tail(1).assign(**{column: value})
+    features.write(copy.store, group, wine)
+    message = (
+        f"{column} of {wine['wine_id'].iloc[0]} in feature group {group.name} is {value}, which"
+    )
+    with pytest.raises(WineError, match=message):
+        copy.run(inference)
 
 
 EARLIER = [
@@ -160,7 +186,7 @@ def test_a_group_with_earlier_columns_gets_one_clear_line(copy, group, change, c
     program = ("daily.py", "--date", "2025-03-02") if group is DAILY else ("inference.py",)
     message = (
         rf"feature group {group.name} has changed \(.*{column}.*\)\. Revert it, or "
-        rf"delete the feature group and run {program[0]} to recreate it\."
+        rf"delete the feature group and its feature views and run {program[0]} to recreate it\."
     )
     with pytest.raises(WineError, match=message) as error:
         copy.run(daily if group is DAILY else inference, *program[1:])

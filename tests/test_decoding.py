@@ -11,7 +11,6 @@ from scipy.special import expit
 from wine.columns import GRADES
 from wine.decoding import (
     PLAIN_CUTS,
-    Odds,
     decode,
     learn_cuts,
     learn_odds,
@@ -21,6 +20,7 @@ from wine.decoding import (
     probability_of,
 )
 from wine.metrics import score
+from wine.spec import Odds
 
 score_lists = st.lists(st.floats(allow_nan=False, width=32), min_size=1, max_size=50)
 
@@ -77,7 +77,7 @@ def test_perfect_scores_are_rounded_and_no_wines_are_an_error():
         learn_cuts([5, 6], [np.nan, 6])
 
 
-ODDS = Odds(2.5, (7.0, 10.0, 13.5, 16.5, 19.0, 21.5))
+ODDS = Odds(slope=2.5, thresholds=(7.0, 10.0, 13.5, 16.5, 19.0, 21.5))
 
 
 @given(score_lists)

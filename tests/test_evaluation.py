@@ -71,7 +71,6 @@ def test_fits_are_measured(train, fold_numbers):
     result = fit_and_predict(ridge(), train, held_out)
     assert result["scores"].shape == (held_out.sum(),)
     assert 0 < result["wine_seconds"] < 1
-    assert 0 < result["fit_seconds"] < 60
     assert 100 < result["size_bytes"] < 1e6
 
 

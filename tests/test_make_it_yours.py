@@ -66,7 +66,7 @@ def mine(empty_pipeline, raw, tmp_path):
     insert(root / "wine/candidates.py", ")\nBY_NAME", MODEL)
     insert(root / "wine/candidates.py", "from sklearn.neighbors", f"{IMPORT}\n")
     insert(root / "wine/metrics.py", '        "r2": float(', SCORE)
-    insert(root / "wine/metrics.py", '    "r2",', NAME)
+    insert(root / "wine/metrics.py", '    "r2": (-math', NAME)
     bound = raw["total_sulfur_dioxide"] - raw["free_sulfur_dioxide"]
     wines = raw.assign(bound_sulfur_dioxide=bound)
     wines = wines[[*NAMES, "bound_sulfur_dioxide", "quality", "type"]]

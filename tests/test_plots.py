@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from wine import plots
+from wine.metrics import confusion
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def daily(days):
 
 
 def test_a_confusion_matrix_always_has_the_grades_3_to_9_and_every_count(drawn):
-    axes = drawn(plots.confusion_of([5, 5, 5, 9], [5, 6, 5, 7], "Title"))
+    axes = drawn(plots.confusion_matrix(confusion([5, 5, 5, 9], [5, 6, 5, 7]), "Title"))
     assert [label.get_text() for label in axes.get_xticklabels()] == list("3456789")
     assert [label.get_text() for label in axes.get_yticklabels()] == list("3456789")
     written = {(text.get_position(), text.get_text()) for text in axes.texts}

@@ -7,7 +7,6 @@ probabilities give prediction sets. All of it is a handful of numbers in ``spec.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,14 +15,7 @@ from scipy.special import expit
 
 from wine.columns import GRADES
 from wine.metrics import as_grades, qwk_of
-
-
-class Odds(NamedTuple):
-    """A proportional-odds model: P(grade <= g) = 1 / (1 + exp(slope * score - threshold_g))."""
-
-    slope: float
-    thresholds: tuple[float, ...]
-
+from wine.spec import Odds
 
 COVERAGE = 0.8  # the share of prediction sets that are to hold the true grade
 PLAIN_CUTS = tuple(grade + 0.5 for grade in GRADES[:-1])  # plain rounding
@@ -73,9 +65,10 @@ def learn_cuts(
 
 
 def learn_odds(truth: ArrayLike, scores: ArrayLike) -> Odds:
-    """Return the Odds of the grades given the predicted scores (McCullagh 1980).
+    """Return the proportional odds of the grades given the predicted scores (McCullagh 1980).
 
-    Fitted by maximum likelihood with a weak ridge penalty.
+    P(grade <= g) = 1 / (1 + exp(slope * score - threshold_g)), fitted by maximum likelihood with
+    a weak ridge penalty.
     """
     truth = np.asarray(truth) - GRADES[0]
     scores = np.asarray(scores, dtype=float)
@@ -95,14 +88,11 @@ def learn_odds(truth: ArrayLike, scores: ArrayLike) -> Odds:
 
     theta = np.concatenate([[np.log(slope), start[0]], np.log(np.diff(start))])
     slope, thresholds = unpack(minimize(loss, theta, method="L-BFGS-B").x)
-    return Odds(float(slope), tuple(float(value) for value in thresholds))
+    return Odds(slope=float(slope), thresholds=tuple(thresholds.tolist()))
 
 
-def probabilities(scores: ArrayLike, odds: Any) -> np.ndarray:
-    """Return the probability of every grade 3-9, shape (n, 7), rows summing to 1.
-
-    ``odds`` has the attributes of Odds.
-    """
+def probabilities(scores: ArrayLike, odds: Odds) -> np.ndarray:
+    """Return the probability of every grade 3-9, shape (n, 7), rows summing to 1."""
     scores = np.atleast_1d(np.asarray(scores, dtype=float))
     at_most = expit(np.asarray(odds.thresholds) - odds.slope * scores[:, None])
     edges = np.concatenate([np.zeros((len(scores), 1)), at_most, np.ones((len(scores), 1))], axis=1)

@@ -11,12 +11,16 @@ from typing import Any
 
 import pandas as pd
 
+from wine.columns import BY_NAME, GRADES, TYPES
 from wine.connection import place, streams
 from wine.errors import WineError
 from wine.groups import NO_ROWS_YET, WINE, Group
 from wine.retry import call
 
 VERSION = 1
+POSSIBLE = {"type": TYPES} | dict.fromkeys(
+    ("quality", "reference_grade", "predicted_grade"), GRADES
+)
 
 
 def write(store: Any, group: Group, frame: pd.DataFrame) -> Any:
@@ -92,7 +96,8 @@ def _check_columns(feature_group: Any, group: Group, *, exact: bool = False) -> 
     if faults:
         raise WineError(
             f"the schema of feature group {group.name} has changed ({', '.join(faults)}). Revert "
-            f"it, or delete the feature group and run {group.written_by} to recreate it."
+            f"it, or delete the feature group and its feature views and run {group.written_by} to "
+            "recreate it."
         )
 
 
@@ -142,11 +147,29 @@ def _rows(query: Any, group: Group) -> pd.DataFrame:
     from hopsworks.client.exceptions import FeatureStoreException
 
     try:
-        return call(query.read).sort_values(group.primary_key, ignore_index=True)
+        rows = call(query.read).sort_values(group.primary_key, ignore_index=True)
     except FeatureStoreException as error:
         if not NO_ROWS_YET.search(str(error)):
             raise
         return empty(group)
+    _check_values(rows, group)
+    return rows
+
+
+def _check_values(rows: pd.DataFrame, group: Group) -> None:
+    """Raise WineError for the first value that no wine can have, a missing one included."""
+    for name in rows:
+        if column := BY_NAME.get(name):
+            possible = rows[name].between(column.low, column.high)
+        elif name in POSSIBLE:
+            possible = rows[name].isin(POSSIBLE[name])
+        else:
+            continue
+        for row in rows[~possible].head(1).to_dict("records"):
+            raise WineError(
+                f"{name} of {row[group.primary_key]} in feature group {group.name} is {row[name]}, "
+                "which is not possible: correct or delete this row and run again"
+            )
 
 
 def read_wines(store: Any) -> pd.DataFrame:
@@ -165,26 +188,24 @@ def read_wines(store: Any) -> pd.DataFrame:
         labels=["quality"],
         training_helper_columns=["wine_id", "group_id", "split"],
     )
-    rows, labels = call(view.training_data, training_helper_columns=True, statistics_config=False)
+    features, labels = call(
+        view.training_data, training_helper_columns=True, statistics_config=False
+    )
     registered = view.get_last_accessed_training_dataset()
     call(view.delete_training_dataset, training_dataset_version=registered)
-    return rows.join(labels).sort_values("wine_id", ignore_index=True)
+    rows = features.join(labels).sort_values("wine_id", ignore_index=True)
+    _check_values(rows, WINE)
+    return rows
 
 
 def upload(project: Any, files: Iterable[Path], folder: str) -> None:
-    """Upload local files to a folder of the project, replacing files of the same name."""
+    """Upload local files to a folder of the project, replacing files of the same name.
+
+    Hopsworks makes the folder.
+    """
     dataset = project.get_dataset_api()
-    make_folder(dataset, folder)
     for file in files:
         call(dataset.upload, str(file), folder, overwrite=True)
-
-
-def make_folder(dataset: Any, folder: str) -> None:
-    """Create a folder and its parents: Hopsworks creates one level at a time."""
-    parts = folder.split("/")
-    for depth in range(2, len(parts) + 1):
-        path = "/".join(parts[:depth])
-        call(lambda path=path: dataset.exists(path) or dataset.mkdir(path))
 
 
 def download_text(project: Any, path: str) -> str | None:

@@ -6,6 +6,8 @@ quadratic weighted kappa (QWK) of the grades is what a user gets. A model that a
 right for 44 % of the wines and within one grade for 93 %, yet has a QWK of 0.
 """
 
+import math
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -13,16 +15,16 @@ from numpy.typing import ArrayLike
 from wine.columns import GRADES
 
 SEED = 0  # of the bootstrap
-METRICS = (
-    "qwk",
-    "rmse",
-    "accuracy",
-    "within_one",
-    "macro_f1",
-    "balanced_accuracy",
-    "mae",
-    "r2",
-)
+METRICS = {  # with the lowest and the highest value that each can have
+    "qwk": (-1, 1),
+    "rmse": (0, math.inf),
+    "accuracy": (0, 1),
+    "within_one": (0, 1),
+    "macro_f1": (0, 1),
+    "balanced_accuracy": (0, 1),
+    "mae": (0, math.inf),
+    "r2": (-math.inf, 1),
+}
 
 
 def confusion(truth: ArrayLike, predicted: ArrayLike) -> np.ndarray:

@@ -1,9 +1,6 @@
 """All five parts in order, as `make pipeline` runs them, and a summary of what came out.
 
-\b
-  python -m wine.pipeline            with the quick model search
-  python -m wine.pipeline --full     with all candidates
-
+The model search is the quick one: for all candidates run model_finder.py and train.ipynb again.
 Each part is a process of its own, as it would be on another machine. What it prints goes to
 reports/, the executed notebooks as HTML beside it.
 """
@@ -44,8 +41,7 @@ def notebook(
 
 
 @click.command(help=__doc__)
-@click.option("--full", is_flag=True, help="Search all candidates (about two minutes more).")
-def main(full: bool) -> None:
+def main() -> None:
     """Run the stages; stop at the first that fails, with the end of its output."""
     # wrong files and a wrong key are reported here, not by a stage's traceback
     dataset.validate(dataset.read())
@@ -55,7 +51,7 @@ def main(full: bool) -> None:
     env = os.environ | {"HOPSWORKS_LOCAL_ROOT": str(local_hopsworks())}
     stages = {
         "initialize.ipynb": notebook("initialize.ipynb"),
-        "model_finder.py": ["model_finder.py", *([] if full else ["--quick"])],
+        "model_finder.py": ["model_finder.py", "--quick"],
         "train.ipynb": notebook("train.ipynb"),
         "daily.py": ["daily.py"],
         "inference.py": ["inference.py"],
@@ -75,7 +71,7 @@ def main(full: bool) -> None:
             ).returncode
         print(f"{time.monotonic() - started:6.1f} s" if code == 0 else "  failed", flush=True)
         if code:
-            tail = "\n".join(log.read_text().splitlines()[-12:])
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-12:])
             raise WineError(f"{stage} ended with {code}; the end of {log}:\n{tail}")
     summary = summarise(project)
     summary["seconds"] = round(time.monotonic() - began, 1)

@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from wine.columns import GRADES
-from wine.metrics import confusion
 
 COLOURS = {"red": "#8b1e3f", "white": "#a67c00"}
 INK, GREY = "#3b3b3b", "#757575"
@@ -108,8 +107,3 @@ def leaderboard(rows: list[dict[str, Any]], chosen: str | None) -> Figure:
     axes.set_xlabel("RMSE, with two standard errors")
     axes.grid(axis="x", alpha=0.3)
     return figure
-
-
-def confusion_of(truth: ArrayLike, predicted: ArrayLike, title: str = "Confusion matrix") -> Figure:
-    """Draw the confusion matrix of grades (n,) against grades (n,)."""
-    return confusion_matrix(confusion(truth, predicted), title)

@@ -41,7 +41,7 @@ def register(
         registered = registry.sklearn.create_model(
             name=serving.NAME,
             version=version,
-            metrics=metrics | ({serving.APPROVED: float(version)} if approved else {}),
+            metrics=metrics | ({serving.APPROVED: 1.0} if approved else {}),
             description=description,
             input_example=wines[list(FEATURES)].head(1),
             model_schema=schema,

@@ -15,12 +15,13 @@ class NothingServed(WineError):
 def served(registry: Any) -> Any:
     """Return the registered model that is served: the newest approved version.
 
-    ``registry`` is the client's model registry. Training approves a version, with its own
-    number as the metric ``approved``, unless it is worse than the one served before. Raises
-    NothingServed when no version is approved.
+    ``registry`` is the client's model registry. Training approves a version, by the metric
+    ``approved``, unless it is worse than the one served before. Raises NothingServed when no
+    version is approved.
     """
-    best = registry.get_best_model(NAME, APPROVED, "max")
-    # versions without the metric sort last, so one can come back even when none was approved
-    if best is None or APPROVED not in best.training_metrics:
+    approved = [
+        one for one in registry.get_models(NAME) if APPROVED in (one.training_metrics or {})
+    ]
+    if not approved:
         raise NothingServed(f"no served model {NAME} in the registry: run train.ipynb first")
-    return best
+    return max(approved, key=lambda one: one.version)

@@ -7,7 +7,7 @@ field that is wrong.
 
 import datetime
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -18,7 +18,6 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
-    NonNegativeInt,
     PositiveInt,
     StringConstraints,
     ValidationError,
@@ -53,13 +52,22 @@ def _be(expected: Sequence[Any]) -> AfterValidator:
     return _must(lambda values: tuple(values) == expected, f"be {', '.join(map(str, expected))}")
 
 
-def _have(keys: Sequence[str]) -> AfterValidator:
+def _have(keys: Collection[str]) -> AfterValidator:
     return _must(lambda values: set(values) == set(keys), f"have {', '.join(keys)}")
 
 
-# shown on the pages of the apps: one line of text, without markup
-Text = Annotated[str, StringConstraints(pattern=r"^[^<>\x00-\x1f]{1,500}$")]
-Unit = Annotated[str, StringConstraints(pattern=r"^[^<>\x00-\x1f]{0,20}$")]
+def _possible(scores: dict[str, float]) -> dict[str, float]:
+    for name, (low, high) in METRICS.items():
+        if not low <= scores[name] <= high:
+            raise ValueError(f"{name} must be from {low} to {high}")
+    return scores
+
+
+# shown on the pages of the apps: one line of visible text, without markup
+Text = Annotated[
+    str, StringConstraints(pattern=r"^[^<>\p{C}\p{Z}][^<>\p{C}\p{Zl}\p{Zp}]*$", max_length=500)
+]
+Unit = Annotated[str, StringConstraints(pattern=r"^[^<>\p{C}\p{Zl}\p{Zp}]*$", max_length=20)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Steps = Annotated[  # one number for each step of the scale
@@ -71,9 +79,15 @@ Interval = Annotated[
     tuple[FiniteFloat, FiniteFloat],
     _must(lambda ends: ends[0] <= ends[1], "not begin above its end"),
 ]
-Scores = Annotated[dict[str, FiniteFloat], _have(METRICS)]
+Cuts = Annotated[
+    Steps,
+    _must(lambda cuts: GRADES[0] < cuts[0] and cuts[-1] < GRADES[-1], "lie within the grades"),
+]
+NonNegative = Annotated[FiniteFloat, Field(ge=0)]
+Scores = Annotated[dict[str, FiniteFloat], _have(METRICS), AfterValidator(_possible)]
 ForGrades = Field(min_length=len(GRADES), max_length=len(GRADES))  # one for each grade
-Counts = Annotated[tuple[Annotated[tuple[NonNegativeInt, ...], ForGrades], ...], ForGrades]
+Count = Annotated[int, Field(ge=0, le=10**9)]
+Counts = Annotated[tuple[Annotated[tuple[Count, ...], ForGrades], ...], ForGrades]
 Kind = Annotated[str, StringConstraints(pattern=f"^({'|'.join(TYPES)})$")]
 Grade = Annotated[int, Field(ge=GRADES[0], le=GRADES[-1])]
 
@@ -128,6 +142,12 @@ class Comparison(Strict):
     high: FiniteFloat
     worse: bool
 
+    @model_validator(mode="after")
+    def _check_interval(self) -> Self:
+        if self.low > self.high or self.worse != (self.low > 0):
+            raise ValueError("worse must say whether low to high is above 0")
+        return self
+
 
 class Metrics(Strict):
     """What was measured of the model; ``Scores`` holds every metric of ``metrics.score``.
@@ -140,7 +160,7 @@ class Metrics(Strict):
     """
 
     cv: Scores
-    cv_se: Scores
+    cv_se: Annotated[dict[str, NonNegative], _have(METRICS)]
     test: Scores
     test_interval: Annotated[dict[str, Interval], _have(METRICS)]
     elsewhere: Scores
@@ -148,7 +168,7 @@ class Metrics(Strict):
     daily_counts: Counts
     stream: Comparison
     set_coverage: Probability
-    log_loss: FiniteFloat
+    log_loss: NonNegative
 
     @model_validator(mode="after")
     def _check_daily(self) -> Self:
@@ -183,7 +203,7 @@ class Spec(Strict):
     ]
     types: Annotated[tuple[str, ...], _be(TYPES)]
     grades: Annotated[tuple[int, ...], _be(GRADES)]
-    cuts: Steps
+    cuts: Cuts
     odds: Odds
     set_level: Annotated[float, Field(gt=0, le=1)]
     protocol: Text

@@ -5,7 +5,6 @@ train.ipynb calls these functions and shows their results. Without a notebook:
 \b
   python -m wine.train                   train and register, as train.ipynb does
   python -m wine.train --include-daily   train on the daily wines, too
-  python -m wine.train --dry-run         evaluate, register nothing
 """
 
 import datetime
@@ -24,18 +23,18 @@ from pydantic import BaseModel, ConfigDict
 from sklearn.base import BaseEstimator
 from sklearn.metrics import log_loss
 
-from wine import evaluation, features, model, plots, registry, serving, spec
+from wine import evaluation, features, model, plots, registry, serving
 from wine.candidates import Candidate, from_result, without_sampler
 from wine.cli import run as run_command
 from wine.columns import FEATURES, GRADES, NAMES, TYPES
 from wine.connection import connect, place
-from wine.decoding import Odds, decode, learn_cuts, learn_odds, learn_set_level, probabilities
+from wine.decoding import decode, learn_cuts, learn_odds, learn_set_level, probabilities
 from wine.errors import WineError
 from wine.generator import generate
 from wine.groups import DAILY
 from wine.metrics import METRICS, bootstrap, confusion, score
 from wine.paths import PROJECT
-from wine.spec import Comparison, Example, Metrics, Spec, describe, typical_wines
+from wine.spec import Comparison, Example, Metrics, Odds, Spec, describe, typical_wines
 from wine.split import FOLDS, contiguous_folds, folds, training_part
 
 BEST, BOARD = "Resources/model_finder/best.json", "Resources/model_finder/leaderboard.json"
@@ -280,7 +279,7 @@ def build_spec(data: Data, cv: CrossValidation, fitted: BaseEstimator, metrics: 
         types=TYPES,
         grades=GRADES,
         cuts=cv.cuts,
-        odds=spec.Odds(**cv.odds._asdict()),
+        odds=cv.odds,
         set_level=cv.set_level,
         protocol=evaluation.PROTOCOL.format(
             repeats=len(cv.fold_numbers), folds=FOLDS, part=f"{len(data.train):,} training wines"
@@ -365,8 +364,8 @@ def register(project: Any, training: Training, comparison: Comparison | None) ->
     text = f"{data.candidate.name}, fitted on {fitted_on:,} wines"
     with tempfile.TemporaryDirectory() as folder:
         model.save(folder, training.model, training.spec, data.wines, out_of_fold_frame(training))
-        plots.confusion_of(
-            training.held_out.truth, training.held_out.grades, "Held-out test set"
+        plots.confusion_matrix(
+            confusion(training.held_out.truth, training.held_out.grades), "Held-out test set"
         ).savefig(Path(folder) / "confusion_matrix.png")
         shutil.copy(PROJECT / "MODEL_CARD.md", folder)
         measured = {"cv": training.cv.metrics, "test": training.held_out.metrics}
@@ -398,8 +397,7 @@ def verdict(comparison: Comparison | None) -> str:
 
 @click.command(help=__doc__)
 @click.option("--include-daily", is_flag=True, help="Train on the daily wines, too.")
-@click.option("--dry-run", is_flag=True, help="Evaluate, register nothing.")
-def main(include_daily: bool, dry_run: bool) -> None:
+def main(include_daily: bool) -> None:
     project = connect()
     data = load(project, include_daily=include_daily)
     print(f"{data.candidate.name}, chosen by model_finder.py on {data.chosen['finished']}")
@@ -411,9 +409,6 @@ def main(include_daily: bool, dry_run: bool) -> None:
               f"accuracy {metrics['accuracy']:.3f}  within one {metrics['within_one']:.3f}")  # fmt: skip
     comparison = compare_with_served(project, training)
     print(verdict(comparison))
-    if dry_run:
-        print("dry run: nothing registered")
-        return
     registered = register(project, training, comparison)
     print(f"registered {serving.NAME} version {registered.version}")
 
