@@ -59,7 +59,7 @@ def main(date: datetime.datetime | None, days: int | None, dry_run: bool) -> Non
     window = days_to_fill(date and date.date(), days)
     store = connect().get_feature_store()
     wines = training_part(features.read(store, WINE))  # never near a wine of the test set
-    present = set(features.read_since(store, DAILY, window[0])["day"].dt.date)
+    present = set(features.read_all(store, DAILY)["day"].dt.date)
     missing = [day for day in window if day not in present]
 
     generated = pd.DataFrame([generate(day, wines) for day in missing])

@@ -25,7 +25,7 @@ from wine import dataset, features
 from wine import train as train_module
 from wine.candidates import BY_NAME
 from wine.connection import connect
-from wine.groups import BALANCED, DAILY, PREDICTION, WINE
+from wine.groups import WINE
 from wine.prepare import distinct_wines
 from wine.split import folds, training_part
 
@@ -228,14 +228,6 @@ class Reader:
         ):
             program.main([str(argument) for argument in arguments], standalone_mode=False)
         return printed.getvalue()
-
-    def rows(self):
-        """Return how many rows each existing feature group has."""
-        return {
-            group.name: len(stored.read())
-            for group in (WINE, BALANCED, DAILY, PREDICTION)
-            if (stored := features.find(self.store, group))
-        }
 
     def read(self, group):
         return features.read(self.store, group)

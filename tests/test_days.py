@@ -144,25 +144,17 @@ def test_predictions_count_only_for_the_daily_wines_that_are_there(copy):
         assert stored.loc["2025-03-01", "reference_grade"] == grade
 
 
-@pytest.mark.parametrize(
-    ("group", "column", "value"),
-    [
-        (DAILY, "alcohol", np.nan),
-        (DAILY, "density", np.inf),
-        (DAILY, "type", "rosé"),
-        (DAILY, "type", None),
-        (DAILY, "reference_grade", 11),
-        (PREDICTION, "predicted_grade", 2),
-    ],
-)
-def test_a_value_that_no_wine_has_is_named_by_its_row(copy, group, column, value):
-    wine = copy.read(group).tail(1).assign(**{column: value})
-    features.write(copy.store, group, wine)
-    message = (
-        f"{column} of {wine['wine_id'].iloc[0]} in feature group {group.name} is {value}, which"
-    )
-    with pytest.raises(WineError, match=message):
-        copy.run(inference)
+def test_a_value_that_no_wine_has_is_named_by_its_row(copy):
+    for group, column, value in (
+        (DAILY, "alcohol", np.nan), (DAILY, "density", np.inf), (DAILY, "type", "rosé"),
+        (DAILY, "reference_grade", 11), (PREDICTION, "predicted_grade", 2),
+    ):  # fmt: skip
+        right = copy.read(group).tail(1)
+        features.write(copy.store, group, right.assign(**{column: value}))
+        where = f"{column} of {right['wine_id'].iloc[0]} in feature group {group.name}"
+        with pytest.raises(WineError, match=f"{where} is {value}, which is not possible"):
+            copy.run(inference)
+        features.write(copy.store, group, right)
 
 
 EARLIER = [
@@ -211,4 +203,4 @@ def test_with_writing_through_kafka_the_local_server_says_what_it_does_instead(y
     )
     assert [line for line in done.stderr.splitlines() if notice not in line] == []
     assert notice in done.stderr
-    assert reader(young).rows()["daily_wine"] == 1
+    assert len(reader(young).read(DAILY)) == 1

@@ -76,5 +76,3 @@ def test_a_month_of_writes_becomes_one_file_on_the_first_of_the_next(young, read
     table = DeltaTable(next((young.store / "wine/tables").glob("daily_wine-*")))
     assert len(table.file_uris()) == 3, "all up to the first of February, the second, the third"
     pd.testing.assert_frame_equal(features.read_all(store, DAILY), wines, check_dtype=False)
-    since = features.read_since(store, DAILY, days[-2].date())
-    assert since["wine_id"].tolist() == ["2025-02-02", "2025-02-03"]

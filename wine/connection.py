@@ -144,21 +144,20 @@ def _settings() -> tuple[dict[str, Any], str]:
 def _check_variables() -> None:
     """Raise BadInput for the first variable that cannot be right, before anything is done."""
     patience()
-    streams()
-    port = os.environ.get("HOPSWORKS_PORT", "443")
-    if not (port.isdecimal() and 0 < int(port) < 65536):
-        raise BadInput(f"HOPSWORKS_PORT is {port!r}: give a number from 1 to 65535")
-    host = os.environ.get("HOPSWORKS_HOST", PUBLIC_HOST)
-    if not re.fullmatch(r"[\w.-]+", host):
-        raise BadInput(f"HOPSWORKS_HOST is {host!r}: give the host's name alone, as {PUBLIC_HOST}")
+    for name, pattern, hint in (
+        ("PORT", r"[1-9]\d{0,4}", "give a number from 1 to 65535"),
+        ("HOST", r"[\w.-]+", f"give the host's name alone, as {PUBLIC_HOST}"),
+        # the client would take anything else for no, and trust any host
+        ("HOSTNAME_VERIFICATION", "(?i)true|1|y|yes|false|0|n|no", "give true or false"),
+        ("STREAM", "[01]", "give 1 to write through Kafka, or 0"),
+    ):
+        value = os.environ.get(f"HOPSWORKS_{name}")
+        if value and (not re.fullmatch(pattern, value) or (name == "PORT" and int(value) > 65535)):
+            raise BadInput(f"HOPSWORKS_{name} is {value!r}: {hint}")
     if not re.fullmatch(r"[!-~]*", os.environ.get("HOPSWORKS_API_KEY", "")):  # never shown
         raise BadInput(
             "HOPSWORKS_API_KEY contains a space, a line break or an invalid character: copy it again"
         )
-    verify = os.environ.get("HOPSWORKS_HOSTNAME_VERIFICATION", "true")
-    if verify.lower() not in ("true", "1", "y", "yes", "false", "0", "n", "no"):
-        # the client would take it for no, and trust any host
-        raise BadInput(f"HOPSWORKS_HOSTNAME_VERIFICATION is {verify!r}: give true or false")
     trusted = os.environ.get("HOPSWORKS_TRUST_STORE_PATH")
     if trusted and not os.path.exists(trusted):
         raise BadInput(f"HOPSWORKS_TRUST_STORE_PATH is {trusted!r}: there is no such file")
@@ -166,10 +165,7 @@ def _check_variables() -> None:
 
 def streams() -> bool:
     """Return whether to write through Kafka, for clusters whose file system cannot be reached."""
-    text = os.environ.get("HOPSWORKS_STREAM") or "0"
-    if text not in ("0", "1"):
-        raise BadInput(f"HOPSWORKS_STREAM is {text!r}: give 1 to write through Kafka, or 0")
-    return text == "1"
+    return os.environ.get("HOPSWORKS_STREAM") == "1"
 
 
 @functools.cache

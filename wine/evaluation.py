@@ -1,8 +1,10 @@
 """Protocol P1's cross-validation: every wine predicted by models that did not see it."""
 
+import functools
 import io
+import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import joblib
@@ -10,9 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from wine.columns import GRADES
 from wine.decoding import (
-    COVERAGE,
     decode,
     learn_cuts,
     learn_odds,
@@ -101,40 +101,45 @@ def out_of_fold(
 def out_of_fold_grades(
     truth: np.ndarray, scores: np.ndarray, fold_numbers: np.ndarray, *, accuracy_loss: float = 0.01
 ) -> np.ndarray:
-    """Return grades, ints (repeats, n), of out-of-fold scores (repeats, n).
-
-    Each fold is decoded by cut points learned from the other folds' out-of-fold predictions.
-    """
-    grades = np.empty(scores.shape, dtype=np.int64)
-    for repeat, held_out in _parts(fold_numbers):
-        cuts = learn_cuts(truth[~held_out], scores[repeat, ~held_out], accuracy_loss=accuracy_loss)
-        grades[repeat, held_out] = decode(scores[repeat, held_out], cuts)
-    return grades
+    """Return grades, ints (repeats, n), of out-of-fold scores (repeats, n)."""
+    learn = functools.partial(learn_cuts, accuracy_loss=accuracy_loss)
+    return _from_other_folds(learn, decode, truth, scores, fold_numbers)
 
 
 def out_of_fold_probabilities(
     truth: np.ndarray, scores: np.ndarray, fold_numbers: np.ndarray
 ) -> np.ndarray:
-    """Return probabilities, shape (repeats, n, 7): each fold by odds from the other folds."""
-    chances = np.empty((*scores.shape, len(GRADES)))
-    for repeat, held_out in _parts(fold_numbers):
-        odds = learn_odds(truth[~held_out], scores[repeat, ~held_out])
-        chances[repeat, held_out] = probabilities(scores[repeat, held_out], odds)
-    return chances
+    """Return probabilities, shape (repeats, n, 7), of out-of-fold scores (repeats, n)."""
+    return _from_other_folds(learn_odds, probabilities, truth, scores, fold_numbers)
 
 
 def out_of_fold_sets(
-    truth: np.ndarray, chances: np.ndarray, fold_numbers: np.ndarray, coverage: float = COVERAGE
+    truth: np.ndarray, chances: np.ndarray, fold_numbers: np.ndarray
 ) -> np.ndarray:
     """Return the grades in each wine's prediction set, booleans (repeats, n, 7).
 
-    ``chances`` are probabilities of that shape; each fold gets a level from the other folds.
+    ``chances`` are out-of-fold probabilities of that shape.
     """
-    inside = np.empty(chances.shape, dtype=bool)
-    for repeat, held_out in _parts(fold_numbers):
-        level = learn_set_level(truth[~held_out], chances[repeat, ~held_out], coverage)
-        inside[repeat, held_out] = prediction_sets(chances[repeat, held_out], level)
-    return inside
+    return _from_other_folds(learn_set_level, prediction_sets, truth, chances, fold_numbers)
+
+
+def _from_other_folds(
+    learn: Callable[..., Any],
+    apply: Callable[..., np.ndarray],
+    truth: np.ndarray,
+    values: np.ndarray,
+    fold_numbers: np.ndarray,
+) -> np.ndarray:
+    """Apply to each fold's ``values`` what is learned from the other folds' values and truth."""
+    result = np.empty(0)
+    for repeat, fold in itertools.product(range(len(fold_numbers)), range(FOLDS)):
+        held_out = fold_numbers[repeat] == fold
+        learned = learn(truth[~held_out], values[repeat, ~held_out])
+        part = apply(values[repeat, held_out], learned)
+        if not result.size:
+            result = np.empty((*fold_numbers.shape, *part.shape[1:]), part.dtype)
+        result[repeat, held_out] = part
+    return result
 
 
 def score_out_of_fold(
@@ -184,9 +189,3 @@ def compare(
         "high": float(high),
         "worse": bool(low > 0),
     }
-
-
-def _parts(fold_numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    for repeat in range(len(fold_numbers)):
-        for fold in range(FOLDS):
-            yield repeat, fold_numbers[repeat] == fold

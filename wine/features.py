@@ -3,7 +3,6 @@
 All groups are offline, in Delta, version 1. ``wine.groups`` describes them.
 """
 
-import datetime
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -117,15 +116,6 @@ def read(store: Any, group: Group) -> pd.DataFrame:
             f"the feature group {group.name} in {place()} is empty: run {group.written_by} first"
         )
     return frame
-
-
-def read_since(store: Any, group: Group, day: datetime.date) -> pd.DataFrame:
-    """Return the rows from ``day`` (a date) on, ordered by key; no rows without the group."""
-    feature_group = find(store, group)
-    if feature_group is None:
-        return empty(group)
-    query = feature_group.filter(feature_group[group.event_time] >= f"{day} 00:00:00")
-    return _rows(query, group)
 
 
 def read_all(store: Any, group: Group) -> pd.DataFrame:
