@@ -148,7 +148,7 @@ def _rows(query: Any, group: Group) -> pd.DataFrame:
 
 def _check_values(rows: pd.DataFrame, group: Group) -> None:
     """Raise WineError for the first value that no wine can have, a missing one included."""
-    for name in rows:
+    for name in map(str, rows):
         if column := BY_NAME.get(name):
             possible = rows[name].between(column.low, column.high)
         elif name in POSSIBLE:
