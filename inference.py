@@ -39,8 +39,9 @@ def main(dry_run: bool) -> None:
     project = connect()
     store = project.get_feature_store()
     wines = features.read(store, DAILY)
-    # a prediction of a wine that was deleted, or made anew with another grade, does not count
-    predictions = features.read_all(store, PREDICTION).merge(wines[["wine_id", "reference_grade"]])
+    # a prediction does not count if its wine was deleted, or made again as another one
+    same = ["wine_id", "type", "reference_grade"]
+    predictions = features.read_all(store, PREDICTION).merge(wines[same])
     new = wines[~wines["wine_id"].isin(predictions["wine_id"])]
     if len(new):
         predicted = predict(project, new)

@@ -39,9 +39,9 @@ find_python() {
 }
 
 usable() { # whether .venv works, was made here, and is of the Python that was asked for
-    fits .venv/bin/python || return 1
-    # a link to the machine's own Python is no environment
-    .venv/bin/python -c 'import pip, sys; sys.exit(sys.prefix == sys.base_prefix)' 2>/dev/null || return 1
+    # without one of these, its python could be a link to the machine's own
+    [ -e .venv/pyvenv.cfg ] || [ -d .venv/conda-meta ] || return 1
+    fits .venv/bin/python && .venv/bin/python -c 'import pip' 2>/dev/null || return 1
     [ -z "${PYTHON:-}" ] || [ "$(version "$PYTHON")" = "$(version .venv/bin/python)" ] || return 1
     [ ! -e .venv/installed-requirements.txt ] ||
         [ "$(head -n 1 .venv/installed-requirements.txt)" = "$(pwd -P)" ]

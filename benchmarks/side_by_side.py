@@ -43,7 +43,7 @@ def our_pick(train, test, **row):
 
 
 def our_search(train, test, *, quick, repeats):
-    """The whole quick search anew inside the training fold, then its pick fitted."""
+    """The whole quick search again inside the training fold, then its pick fitted."""
     train = train.reset_index(drop=True)
     inner, truth = folds(train, repeats=repeats), train["quality"].to_numpy()
     candidates = model_finder.chosen(quick=quick, only=())

@@ -23,7 +23,7 @@ project.get_dataset_api().remove("Resources/images")
 
 
 def today():
-    """The day, in UTC as all dates are; asked anew each time, since tests may run over midnight."""
+    """The day, in UTC as all dates are; asked each time, since tests may run over midnight."""
     return datetime.datetime.now(datetime.UTC).date()
 
 

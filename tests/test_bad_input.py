@@ -33,7 +33,6 @@ CASES = [
     # the options; tests/test_cli.py has those that click refuses
     ((*DAILY, "--date", "0001-01-01", "--days", "7"), {}, "--date", 2),
     ((*DAILY, "--date", "2000-01-10", "--days", "11"), {}, "--date", 2),
-    ((*DAILY, "--date", "9999-12-31"), {}, "--date", 2),
     ((*FINDER, "--only", "oracle"), {}, "no candidate 'oracle'", 2),
     # the variables that stand for options
     *wrong(DAILY, "WINE_DATE", "tomorrow", "2026-13-01"),

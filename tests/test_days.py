@@ -88,6 +88,8 @@ def test_missing_days_are_filled_also_before_a_later_wine(young, reader):
     assert days[-1] in (today(), today() - datetime.timedelta(days=1))
     with pytest.raises(BadInput, match=r"--days 11 is too early: 2000-01-01 is the first day"):
         hopsworks.run(daily, "--date", "2000-01-10", "--days", "11")
+    with pytest.raises(BadInput, match="is in the future: today is"):
+        hopsworks.run(daily, "--date", today() + datetime.timedelta(days=2))
 
 
 def counts_line(hopsworks):
@@ -133,7 +135,7 @@ def test_what_was_deleted_is_made_again(copy, pipeline_root):
 def test_predictions_count_only_for_the_daily_wines_that_are_there(copy):
     copy.delete(DAILY)
     assert "saved 1 daily wine, the last of 2025-03-01" in copy.run(daily, "--date", "2025-03-01")
-    for grade in (4, 8):  # made anew with another grade, as after a change of the wines
+    for grade in (4, 8):  # made again with another grade, as after a change of the wines
         wine = copy.read(DAILY).assign(reference_grade=grade)
         features.write(copy.store, DAILY, wine)
         printed = copy.run(inference)
@@ -155,6 +157,10 @@ def test_a_value_that_no_wine_has_is_named_by_its_row(copy):
         with pytest.raises(WineError, match=f"{where} is {value}, which is not possible"):
             copy.run(inference)
         features.write(copy.store, group, right)
+    wine = copy.read(WINE).tail(1).assign(quality=2)
+    features.write(copy.store, WINE, wine)
+    with pytest.raises(WineError, match=f"quality of {wine['wine_id'].iloc[0]} in feature group"):
+        features.read_wines(copy.store)
 
 
 EARLIER = [

@@ -106,7 +106,7 @@ ALTERED = {
     "a negative standard error": ("cv_se.qwk", put(-0.01, "metrics", "cv_se", "qwk")),
     "a negative log loss": ("log_loss", put(-0.01, "metrics", "log_loss")),
     "worse against its interval": ("worse must say", put(lambda worse: not worse, "metrics", "stream", "worse")),
-    "a comparison's interval reversed": ("worse must say", put(9.0, "metrics", "stream", "low")),
+    "a comparison's interval reversed": ("low must not be above", lambda spec: spec["metrics"]["stream"].update(low=0.3, high=0.2, worse=True)),
     "two lines of text": ("protocol", put("one\ntwo", "protocol")),
     "a field too many": ("served_by", lambda spec: spec.update(served_by="me")),
     "no digest of the model": ("model.joblib", lambda spec: spec["sha256"].pop("model.joblib")),

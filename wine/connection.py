@@ -144,15 +144,17 @@ def _settings() -> tuple[dict[str, Any], str]:
 def _check_variables() -> None:
     """Raise BadInput for the first variable that cannot be right, before anything is done."""
     patience()
+    port = os.environ.get("HOPSWORKS_PORT", "443")
+    if not (re.fullmatch(r"\d{1,5}", port) and 0 < int(port) < 65536):
+        raise BadInput(f"HOPSWORKS_PORT is {port!r}: give a number from 1 to 65535")
     for name, pattern, hint in (
-        ("PORT", r"[1-9]\d{0,4}", "give a number from 1 to 65535"),
         ("HOST", r"[\w.-]+", f"give the host's name alone, as {PUBLIC_HOST}"),
         # the client would take anything else for no, and trust any host
         ("HOSTNAME_VERIFICATION", "(?i)true|1|y|yes|false|0|n|no", "give true or false"),
         ("STREAM", "[01]", "give 1 to write through Kafka, or 0"),
     ):
         value = os.environ.get(f"HOPSWORKS_{name}")
-        if value and (not re.fullmatch(pattern, value) or (name == "PORT" and int(value) > 65535)):
+        if value and not re.fullmatch(pattern, value):
             raise BadInput(f"HOPSWORKS_{name} is {value!r}: {hint}")
     if not re.fullmatch(r"[!-~]*", os.environ.get("HOPSWORKS_API_KEY", "")):  # never shown
         raise BadInput(

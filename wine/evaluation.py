@@ -131,12 +131,12 @@ def _from_other_folds(
     fold_numbers: np.ndarray,
 ) -> np.ndarray:
     """Apply to each fold's ``values`` what is learned from the other folds' values and truth."""
-    result = np.empty(0)
+    result = None
     for repeat, fold in itertools.product(range(len(fold_numbers)), range(FOLDS)):
         held_out = fold_numbers[repeat] == fold
         learned = learn(truth[~held_out], values[repeat, ~held_out])
         part = apply(values[repeat, held_out], learned)
-        if not result.size:
+        if result is None:
             result = np.empty((*fold_numbers.shape, *part.shape[1:]), part.dtype)
         result[repeat, held_out] = part
     return result

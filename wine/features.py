@@ -155,7 +155,8 @@ def _check_values(rows: pd.DataFrame, group: Group) -> None:
             possible = rows[name].isin(POSSIBLE[name])
         else:
             continue
-        for row in rows[~possible].head(1).to_dict("records"):
+        if not possible.all():
+            row = rows[~possible].iloc[0]
             raise WineError(
                 f"{name} of {row[group.primary_key]} in feature group {group.name} is {row[name]}, "
                 "which is not possible: correct or delete this row and run again"

@@ -145,7 +145,7 @@ class Comparison(Strict):
     @model_validator(mode="after")
     def _check_interval(self) -> Self:
         if self.low > self.high or self.worse != (self.low > 0):
-            raise ValueError("worse must say whether low to high is above 0")
+            raise ValueError("low must not be above high, and worse must say whether it is above 0")
         return self
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from checks import spellings
+from checks import EDGES, spellings
 from headers import BadFile, check_names, check_units, colour_column, names_of, plain
 
 from wine.columns import TYPES
@@ -32,7 +32,7 @@ OTHER_FILES = {
     b"%PDF": "a PDF",
 }
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?\s*%?", re.IGNORECASE)
-STARTS_NUMBER = re.compile(r"[\s'\"=]*[+-]?[.,]?\d")
+STARTS_NUMBER = re.compile(rf"[\s{EDGES}]*[+-]?[.,]?\d")
 SUMMARIES = {  # as pandas, R and spreadsheets name them
     "total", "totals", "sum", "mean", "average", "avg", "median", "min", "minimum", "max",
     "maximum", "std", "stdev", "stddev", "sd", "count", "25%", "50%", "75%", "1stqu", "3rdqu",

@@ -20,7 +20,7 @@ AMOUNT = re.compile(  # of a substance, whose name may stand between, in a volum
     r"(\d*\s*(?:[hdcm]?l|lit(?:er|re)s?|[dc]?m\^?-?3|k?g|gal(?:lon)?s?|bottle))(?![a-z])"
 )
 PART = re.compile(r"(?<![a-z])(?:proof|brix|pp[mb]|mm)(?![a-z])|°\s*(?:bx|oe)|[%‰]")
-BY_MASS = re.compile(r"(?<![a-z])(?:w/w|m/m|wt|abw|mass|weight)(?![a-z])")
+BY_MASS = re.compile(r"(?<![a-z])(?:[wm]/[wvm]|wt|abw|mass|weight)(?![a-z])")
 SUBSTANCES = {  # what a measurement is given as, and what else it usually is in other files
     "fixed_acidity": ("tartaric acid", re.compile(r"h2so4|sul(?:f|ph)uric|malic|acetic")),
     "volatile_acidity": ("acetic acid", re.compile(r"h2so4|sul(?:f|ph)uric|tartaric")),
@@ -88,6 +88,7 @@ def check_units(cells: Sequence[str], names: Sequence[str], columns: Sequence[Co
             continue
         unit = units[name] or "a number without a unit"
         text = unicodedata.normalize("NFKC", cell[:200].lower())[:200].replace("−", "-")
+        text = " ".join(text.replace("milli", "m").split())
         given = _unit_in(text, units[name])
         if given and plain_unit(given) != plain_unit(units[name]):
             raise BadFile(f"{name} is in {given}: give {unit}.")
@@ -140,9 +141,9 @@ def colour_column(
 
 
 def _check_letters(name: str, cells: Sequence[str]) -> None:
-    """Raise BadFile if a column has letters for other colours: R is a rosé beside T and B."""
+    """Raise BadFile if a column has letters for other colours, as T, B and R for a rosé."""
     letters = {text for cell in cells if len(text := cell.strip().lower()) == 1 and text.isalpha()}
-    known = letters & set(spellings(TYPES))
-    if known and letters != known:
+    ours = {kind[0] for kind in TYPES}
+    if letters & ours not in (set(), letters, ours):
         given = ", ".join(sorted(letters)[:9]).upper()
         raise BadFile(f"“{name.strip()[:40]}” has {given}: give {' or '.join(TYPES)} in words.")
