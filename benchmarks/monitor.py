@@ -35,7 +35,7 @@ def main():
     served = registry.served(project)
     fitted, spec = registry.load(served)
     wines = features.read(project.get_feature_store(), WINE)
-    monitored = SimpleNamespace(spec=spec, wines=wines)
+    monitored = SimpleNamespace(version=1, spec=spec, wines=wines)
     history = daily_wines(training_part(wines), fitted, spec)
     result = {
         "machine": common.machine(),
