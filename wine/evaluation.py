@@ -131,7 +131,7 @@ def _from_other_folds(
     fold_numbers: np.ndarray,
 ) -> np.ndarray:
     """Apply to each fold's ``values`` what is learned from the other folds' values and truth."""
-    result = None
+    result: Any = None
     for repeat, fold in itertools.product(range(len(fold_numbers)), range(FOLDS)):
         held_out = fold_numbers[repeat] == fold
         learned = learn(truth[~held_out], values[repeat, ~held_out])
