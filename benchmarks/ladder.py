@@ -122,9 +122,7 @@ def draw(result):
         )
         axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=3, fontsize=8)
     axes.set_yticks(places, [row["step"] for row in result])
-    axes.set(
-        xlim=(0, 1.05), title="From 0.93 down: the same forest, judged more strictly at each step"
-    )
+    axes.set(xlim=(0, 1.05), title="One random forest under seven protocols")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right")
     return figure
