@@ -88,13 +88,21 @@ def test_kappa_is_undefined_for_one_wine_and_for_one_grade_on_both_sides():
 
 @pytest.mark.parametrize("score_or_confusion", [score, confusion])
 @pytest.mark.parametrize(
-    ("truth", "grades"), [([2], [5]), ([5], [10]), ([5], [np.nan]), ([5], [5.5]), ([5], [None])]
+    ("truth", "grades", "message"),
+    [
+        ([2], [5], "3-9"),
+        ([5], [0], "3-9"),
+        ([5], [10], "3-9"),
+        ([5], [np.nan], "whole"),
+        ([5], [5.5], "whole"),
+        ([5], [None], "numbers"),
+        (["5"], ["5"], "numbers"),
+        ([5, 6], [5], "2 true grades but 1"),
+    ],
 )
-def test_what_is_no_grade_is_refused(score_or_confusion, truth, grades):
-    with pytest.raises(ValueError, match="whole numbers in 3-9"):
+def test_what_is_no_grade_is_refused(score_or_confusion, truth, grades, message):
+    with pytest.raises(ValueError, match=message):
         score_or_confusion(truth, grades)
-    with pytest.raises(ValueError, match="2 true grades but 1"):
-        score_or_confusion([5, 6], [5])
 
 
 def test_nothing_to_score_is_an_error_but_nothing_to_count_is_zero():
@@ -105,6 +113,7 @@ def test_nothing_to_score_is_an_error_but_nothing_to_count_is_zero():
     with pytest.raises(ValueError, match="no wines"):
         bootstrap([], [], [])
     assert confusion([], []).tolist() == np.zeros((7, 7)).tolist()
+    assert confusion(np.array([], dtype=object), []).sum() == 0
 
 
 def test_the_bootstraps_standard_error_is_the_textbooks_for_accuracy():

@@ -141,6 +141,7 @@ def bootstrap(
 def as_grades(values: ArrayLike) -> np.ndarray:
     """Return grades as an int array; ValueError when one is not a whole number in 3-9."""
     values = np.asarray(values)
-    if not np.isin(values, GRADES).all():
+    numbers = values.dtype.kind in "iuf" or not values.size
+    if not (numbers and np.isin(values, GRADES).all()):
         raise ValueError(f"grades must be whole numbers in {GRADES[0]}-{GRADES[-1]}")
     return values.astype(np.int64)
