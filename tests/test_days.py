@@ -135,15 +135,15 @@ def test_what_was_deleted_is_made_again(copy, pipeline_root):
 def test_predictions_count_only_for_the_daily_wines_that_are_there(copy):
     copy.delete(DAILY)
     assert "saved 1 daily wine, the last of 2025-03-01" in copy.run(daily, "--date", "2025-03-01")
-    for grade in (4, 8):  # made again with another grade, as after a change of the wines
-        wine = copy.read(DAILY).assign(reference_grade=grade)
+    for kind, grade in (("red", 4), ("red", 8), ("white", 8)):  # made again as another wine
+        wine = copy.read(DAILY).assign(type=kind, reference_grade=grade)
         features.write(copy.store, DAILY, wine)
         printed = copy.run(inference)
         assert "saved 1 prediction and the pictures" in printed
         assert re.search(r"^1 daily wine: \d+% .* within one grade", printed, re.M)
         assert "QWK" not in printed, "one wine has no kappa"
-        stored = copy.read(PREDICTION).set_index("wine_id")
-        assert stored.loc["2025-03-01", "reference_grade"] == grade
+        stored = copy.read(PREDICTION).set_index("wine_id").loc["2025-03-01"]
+        assert (stored["type"], stored["reference_grade"]) == (kind, grade)
 
 
 def test_a_value_that_no_wine_has_is_named_by_its_row(copy):

@@ -130,15 +130,17 @@ def test_a_second_run_installs_nothing_and_a_moved_project_is_installed_again(sm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["dead", "without pip", "of Python 3.10"])
+@pytest.mark.parametrize("fault", ["dead", "without pip", "of Python 3.10", "no environment"])
 def test_a_venv_that_cannot_be_used_is_made_again(small, fault):
     python = python_310() if fault == "of Python 3.10" else BASE
-    options = [] if fault == "dead" else ["--without-pip"]
+    options = [] if fault in ("dead", "no environment") else ["--without-pip"]
     subprocess.run([python, "-m", "venv", *options, small / ".venv"], check=True)
     if fault == "dead":
         (small / ".venv/bin/python").unlink()
         (small / ".venv/bin/python").symlink_to("/removed/python3.11")
-    done = install(small, PYTHON=BASE)
+    if fault == "no environment":  # its python is a link to the machine's own
+        (small / ".venv/pyvenv.cfg").unlink()
+    done = install(small, PYTHON=BASE, PIP_REQUIRE_VIRTUALENV="1")
     installed(done, small)
     assert "this .venv cannot be used: making it again\n" in done.stdout
 
