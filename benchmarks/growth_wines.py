@@ -149,7 +149,7 @@ def table(scales):
 
 
 def as_text(cell):
-    """The processor seconds and the peak memory of a cell; nothing for one not measured yet."""
+    """The CPU seconds and the peak memory of a cell; nothing for one not measured yet."""
     if cell is None:
         return ""
     return cell.get("stopped") or f"{seconds(cell)}, {cell['peak_mb'] / 1000:.1f} GB"

@@ -1,4 +1,4 @@
-"""Programs from start to end: their seconds, the processors' seconds, peak memory; and a picture."""
+"""Programs from start to end: their seconds, CPU seconds, peak memory; and a picture."""
 
 import contextlib
 import itertools
@@ -69,7 +69,7 @@ def measured(command, folder, data, *, max_seconds=MAX_SECONDS):
 def resident(process, used):
     """Resident memory of a process in bytes, 0 when it has just ended.
 
-    ``used``, seconds by process id, takes the processor seconds it has used until now.
+    ``used``, seconds by process id, takes the CPU seconds it has used until now.
     """
     with contextlib.suppress(psutil.NoSuchProcess), process.oneshot():
         used[process.pid] = sum(process.cpu_times()[:2])
@@ -90,12 +90,12 @@ def median(cells):
 
 
 def seconds(cell):
-    """The processor seconds of a cell as text: with one decimal below ten."""
+    """The CPU seconds of a cell as text: with one decimal below ten."""
     return f"{cell['cpu_seconds']:,.{0 if cell['cpu_seconds'] >= 10 else 1}f} s"
 
 
 def lines(title, xlabel, series):
-    """A figure of processor seconds by size, both axes logarithmic.
+    """A figure of CPU seconds by size, both axes logarithmic.
 
     ``series`` maps the name of each line to its points, {size: cell}; stopped cells are left out,
     and so are lines without a point.
@@ -111,7 +111,7 @@ def lines(title, xlabel, series):
     for name, points in series.items():
         axes.plot([*points], [*points.values()], "o-", color=colours[name])
     sizes = sorted({size for points in series.values() for size in points})
-    axes.set(xscale="log", yscale="log", title=title, xlabel=xlabel, ylabel="processor seconds")
+    axes.set(xscale="log", yscale="log", title=title, xlabel=xlabel, ylabel="CPU seconds")
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")

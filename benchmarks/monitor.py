@@ -35,8 +35,8 @@ def main():
     served = registry.served(project)
     fitted, spec = registry.load(served)
     wines = features.read(project.get_feature_store(), WINE)
-    monitored = SimpleNamespace(version=1, spec=spec, wines=wines)
-    history = daily_wines(training_part(wines), fitted, spec)
+    monitored = SimpleNamespace(version=served.version, spec=spec, wines=wines)
+    history = daily_wines(training_part(wines), fitted, monitored)
     result = {
         "machine": common.machine(),
         "days": DAYS,
@@ -49,13 +49,15 @@ def main():
     common.keep("monitor", result, table_of(result))
 
 
-def daily_wines(train, fitted, spec):
-    """Return DAYS predicted daily wines, a frame as of the monitor's history."""
+def daily_wines(train, fitted, monitored):
+    """Return DAYS daily wines that the model predicted, a frame as of the monitor's history."""
     days = [FIRST + datetime.timedelta(days=day) for day in range(DAYS)]
     wines = pd.DataFrame([generate(day, train) for day in tqdm(days, "daily wines")])
-    grades, scores, _ = model.predict(fitted, spec, wines)
+    grades, scores, _ = model.predict(fitted, monitored.spec, wines)
     return wines.assign(
-        predicted_grade=grades.astype(float), predicted_score=scores, model_version=1.0
+        predicted_grade=grades.astype(float),
+        predicted_score=scores,
+        model_version=float(monitored.version),
     )
 
 

@@ -6,7 +6,7 @@ Installs requirements.txt three times in turn, into a new environment with an em
 as install.sh does, and with `python -m venv` and `pip install --no-deps`. Then `make pipeline` runs in a fresh
 clone of the commit on each of Python 3.11, 3.12 and 3.13 that is here, with uv's own cache as it is
 on this machine. PYTHONS="path ..." says where those are, TURNS=1 installs once. Seconds are of the
-clock; on a machine that does other things, too, the processor's seconds say more. Writes
+clock; on a machine that does other things, too, CPU seconds say more. Writes
 results/setup.{json,md}.
 """
 

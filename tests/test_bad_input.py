@@ -26,7 +26,7 @@ HERE = {
 
 def wrong(program, name, *values, names=None, code=2, **others):
     """Cases of wrong values of one variable, which must be named, or ``names`` in its place."""
-    return [((*program,), others | {name: value}, names or name, code) for value in values]
+    return [(program, others | {name: value}, names or name, code) for value in values]
 
 
 CASES = [

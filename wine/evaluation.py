@@ -38,7 +38,7 @@ def fit_and_predict(
     """Fit on the wines not held out and predict the others.
 
     ``held_out`` is a boolean array (n,). Return a dict: predicted ``scores`` of the held-out
-    wines, the median ``wine_seconds`` to predict one wine alone (processor time, so that what
+    wines, the median ``wine_seconds`` to predict one wine alone (CPU time, so that what
     else the machine does cannot change the choice), and ``size_bytes`` as saved.
     """
     scores = _scores(estimator, wines, held_out)

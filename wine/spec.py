@@ -32,8 +32,6 @@ VERSIONED = ("python", "sklearn", "xgboost", "numpy", "joblib")  # what a pickle
 EXAMPLE_KINDS = (
     ("red", 4), ("red", 5), ("red", 7), ("white", 4), ("white", 6), ("white", 8),
 )  # fmt: skip
-
-
 SHOWN = ("name", "label", "unit", "group", "description", "decimals")  # of columns.Column
 
 

@@ -34,8 +34,9 @@ def contiguous_folds(wines: pd.DataFrame) -> np.ndarray:
     """Return folds of neighbouring rows of the raw files, ints 0-4 of shape (1, n).
 
     Each type's near-duplicate groups, in the order of their first wine in the raw file, are cut
-    into fifths with the same number of wines. Neighbouring rows are more alike than rows chosen at random,
-    perhaps by producer or season, so these folds show what happens for wines from elsewhere.
+    into fifths with the same number of wines. Neighbouring rows are more alike than rows chosen
+    at random, perhaps by producer or season, so these folds show what happens for wines from
+    elsewhere.
     """
     row = wines["wine_id"].str.rpartition("-")[2].astype(int)  # of the raw file
     first = row.groupby(wines["group_id"]).transform("min").groupby(wines["type"])
